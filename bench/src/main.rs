@@ -1,0 +1,3 @@
+//! Load generator and floors.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Generated service traits and the contract between gateway and services.

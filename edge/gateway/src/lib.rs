@@ -1,0 +1,1 @@
+//! Listeners, routing and the request pipeline; names no service.

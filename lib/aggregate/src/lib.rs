@@ -1,0 +1,1 @@
+//! KPL record aggregation, both ways.

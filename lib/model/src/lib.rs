@@ -1,0 +1,1 @@
+//! Generated inputs, outputs, errors and constraints of the service models.

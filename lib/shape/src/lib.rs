@@ -1,0 +1,1 @@
+//! The runtime under the generated models: value tree, readers, constraint violations.

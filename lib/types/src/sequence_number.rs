@@ -1,0 +1,265 @@
+//! Sequence numbers: what clients see of a record's place.
+//!
+//! ```text
+//! hex digits   1     9                1              16        2    9            8             1
+//!            +---+------------------+--------------+---------+----+------------+-------------+---+
+//!            | 2 | shard created, s | index's low  | counter | 00 | record's   | shard index | 2 |
+//!            |   |                  | four bits    |         |    | arrival, s |             |   |
+//!            +---+------------------+--------------+---------+----+------------+-------------+---+
+//! bit       188 184                148            144       80   72           36             4   0
+//! ```
+//!
+//! Printed in decimal: 56 digits that begin with 49. The counter of a record is its offset + 1, so a shard's
+//! first record exceeds the number of the shard's start (counter 0). Source: `facts/aws-apis.md` 2.4.
+
+use std::fmt;
+
+use crate::{Offset, ShardIndex, Timestamp};
+
+/// A 186-bit number. Ordered as clients order them: as an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceNumber {
+    high: u64,
+    low: u128,
+}
+
+/// Why a text is not one of our sequence numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a sequence number of version 2")]
+pub struct NotASequenceNumber;
+
+/// The counter in a closed shard's ending sequence number.
+const COUNTER_END: u64 = 0x7fff_ffff_ffff_ffff;
+/// AWS rejects times from here on (they would overflow its 36-bit field after scaling).
+const SECONDS_MAX: u64 = 16_025_175_000;
+/// The longest decimal form: 2^188 has 57 digits.
+const DIGITS_MAX: usize = 57;
+/// 10^19, the largest power of ten in a u64.
+const CHUNK: u64 = 10_000_000_000_000_000_000;
+
+impl SequenceNumber {
+    fn assemble(created: u64, shard: ShardIndex, counter: u64, arrival: u64) -> Self {
+        let index = u128::from(shard.0);
+        let low = 2 | index << 4 | u128::from(arrival) << 36 | u128::from(counter) << 80;
+        let high = counter >> 48 | u64::from(shard.0 & 0xf) << 16 | created << 20 | 2 << 56;
+        SequenceNumber { high, low }
+    }
+
+    /// The number of the record at `offset`. `created` and `arrival` are cut to seconds.
+    pub fn of_record(created: Timestamp, shard: ShardIndex, offset: Offset, arrival: Timestamp) -> Self {
+        Self::assemble(created.as_seconds(), shard, offset + 1, arrival.as_seconds())
+    }
+
+    /// The number that a shard starts with; every record of it has a larger one.
+    pub fn shard_start(created: Timestamp, shard: ShardIndex) -> Self {
+        Self::assemble(created.as_seconds(), shard, 0, created.as_seconds())
+    }
+
+    /// The number that a closed shard ends with; every record of it has a smaller one.
+    pub fn shard_end(created: Timestamp, shard: ShardIndex, closed: Timestamp) -> Self {
+        Self::assemble(created.as_seconds(), shard, COUNTER_END, closed.as_seconds())
+    }
+
+    /// Reads the decimal form.
+    ///
+    /// # Errors
+    /// When it is not a decimal number, not of version 2, or its times are out of range.
+    pub fn parse(text: &str) -> Result<Self, NotASequenceNumber> {
+        if text.len() > DIGITS_MAX || text.is_empty() || text.starts_with('0') {
+            return Err(NotASequenceNumber);
+        }
+        let mut words = [0u64; 3];
+        // Nineteen digits at a time: value = value * 10^n + chunk.
+        for chunk in text.as_bytes().chunks(19) {
+            let mut value = 0u64;
+            for digit in chunk {
+                if !digit.is_ascii_digit() {
+                    return Err(NotASequenceNumber);
+                }
+                value = value * 10 + u64::from(digit - b'0');
+            }
+            let scale = u128::from(10u64.pow(u32::try_from(chunk.len()).expect("at most 19")));
+            let mut carry = u128::from(value);
+            for word in &mut words {
+                let product = u128::from(*word) * scale + carry;
+                *word = product as u64;
+                carry = product >> 64;
+            }
+            if carry != 0 {
+                return Err(NotASequenceNumber);
+            }
+        }
+        let number =
+            SequenceNumber { high: words[2], low: u128::from(words[1]) << 64 | u128::from(words[0]) };
+        let plausible = number.high >> 56 == 2
+            && number.low & 0xf == 2
+            && (number.low >> 72) & 0xff == 0
+            && number.counter() <= COUNTER_END
+            && number.created().as_seconds() < SECONDS_MAX
+            && number.arrival().as_seconds() < SECONDS_MAX
+            && number.shard().0 <= ShardIndex::MAX.0
+            && u64::from(number.shard().0 & 0xf) == (number.high >> 16) & 0xf;
+        if plausible { Ok(number) } else { Err(NotASequenceNumber) }
+    }
+
+    /// When the shard was created, to the second.
+    pub fn created(self) -> Timestamp {
+        Timestamp::from_seconds(((self.high >> 20) & 0xf_ffff_ffff) as i64)
+    }
+
+    /// The shard.
+    pub fn shard(self) -> ShardIndex {
+        ShardIndex((self.low >> 4) as u32)
+    }
+
+    /// When the record arrived, to the second.
+    pub fn arrival(self) -> Timestamp {
+        Timestamp::from_seconds(((self.low >> 36) as u64 & 0xf_ffff_ffff) as i64)
+    }
+
+    fn counter(self) -> u64 {
+        (self.low >> 80) as u64 | (self.high & 0xffff) << 48
+    }
+
+    /// The offset of the first record whose number is at least this one: 0 for a shard's start, the largest
+    /// possible offset for a shard's end.
+    pub fn offset_at(self) -> Offset {
+        self.counter().saturating_sub(1)
+    }
+
+    /// The offset of the first record whose number is larger than this one.
+    pub fn offset_after(self) -> Offset {
+        self.counter()
+    }
+
+    /// Whether this is the number of a shard's start rather than a record's.
+    pub fn is_shard_start(self) -> bool {
+        self.counter() == 0
+    }
+
+    /// Whether this is the number of a closed shard's end.
+    pub fn is_shard_end(self) -> bool {
+        self.counter() == COUNTER_END
+    }
+
+    /// The decimal digits, without going through the formatter.
+    pub fn digits(self) -> Digits {
+        let mut words = [self.high, (self.low >> 64) as u64, self.low as u64];
+        let mut text = [b'0'; DIGITS_MAX];
+        let mut end = DIGITS_MAX;
+        while end > 0 {
+            let mut remainder = 0u64;
+            for word in &mut words {
+                let dividend = u128::from(remainder) << 64 | u128::from(*word);
+                *word = (dividend / u128::from(CHUNK)) as u64;
+                remainder = (dividend % u128::from(CHUNK)) as u64;
+            }
+            let start = end.saturating_sub(19);
+            for place in text[start..end].iter_mut().rev() {
+                *place = b'0' + (remainder % 10) as u8;
+                remainder /= 10;
+            }
+            end = start;
+        }
+        let start = text.iter().position(|&digit| digit != b'0').unwrap_or(DIGITS_MAX - 1);
+        Digits { text, start: start as u8 }
+    }
+}
+
+/// The decimal form of a sequence number, on the stack.
+#[derive(Clone, Copy)]
+pub struct Digits {
+    text: [u8; DIGITS_MAX],
+    start: u8,
+}
+
+impl Digits {
+    /// The digits as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[usize::from(self.start)..]
+    }
+
+    /// The digits as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).expect("digits are ASCII")
+    }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.digits().as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_number_recorded_from_aws_is_understood() {
+        // From AWS's own documentation of PutRecord.
+        let text = "49543463076548007577105092703039560359975228518395019266";
+        let number = SequenceNumber::parse(text).expect("well formed");
+        assert_eq!(number.shard(), ShardIndex(0));
+        assert_eq!(number.to_string(), text);
+    }
+
+    #[test]
+    fn a_shard_starts_below_and_ends_above_all_of_its_records() {
+        let created = Timestamp::from_seconds(1_700_000_000);
+        let (shard, late) = (ShardIndex(17), Timestamp::from_seconds(1_800_000_000));
+        let start = SequenceNumber::shard_start(created, shard);
+        let first = SequenceNumber::of_record(created, shard, 0, created);
+        let last = SequenceNumber::of_record(created, shard, 1 << 60, late);
+        let end = SequenceNumber::shard_end(created, shard, late);
+        assert!(start < first && first < last && last < end);
+        let child = SequenceNumber::shard_start(Timestamp::from_seconds(1_700_000_001), ShardIndex(18));
+        assert!(end < child, "a child's numbers exceed its parent's");
+        assert_eq!((start.offset_at(), start.offset_after()), (0, 0));
+        assert_eq!((first.offset_at(), first.offset_after()), (0, 1));
+    }
+
+    #[test]
+    fn foreign_texts_are_refused() {
+        for text in [
+            "",
+            "0",
+            "1",
+            "x",
+            "049543463076548007577105092703039560359975228518395019266",
+            "99999999999999999999999999999999999999999999999999999999",
+            "999999999999999999999999999999999999999999999999999999999",
+            "9999999999999999999999999999999999999999999999999999999999",
+            "49543463076548007577105092703039560359975228518395019267",
+        ] {
+            assert_eq!(SequenceNumber::parse(text), Err(NotASequenceNumber), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_reading_agree(
+            created in 1_000_000_000u64..16_000_000_000,
+            shard in 0u32..=i32::MAX as u32,
+            offset in 0u64..COUNTER_END - 1,
+            arrival in 1_000_000_000u64..16_000_000_000,
+        ) {
+            let number = SequenceNumber::assemble(created, ShardIndex(shard), offset + 1, arrival);
+            let read = SequenceNumber::parse(&number.to_string()).expect("printed by us");
+            prop_assert_eq!(read, number);
+            prop_assert_eq!(read.created().as_seconds(), created);
+            prop_assert_eq!(read.shard(), ShardIndex(shard));
+            prop_assert_eq!(read.offset_at(), offset);
+            prop_assert_eq!(read.arrival().as_seconds(), arrival);
+        }
+
+        #[test]
+        fn order_is_by_creation_then_offset(a in any::<(u32, u32)>(), b in any::<(u32, u32)>()) {
+            let number = |(created, offset): (u32, u32)| SequenceNumber::assemble(
+                u64::from(created) + 1_000_000_000, ShardIndex(3), u64::from(offset), 1_500_000_000);
+            prop_assert_eq!(number(a).cmp(&number(b)), a.cmp(&b));
+        }
+    }
+}

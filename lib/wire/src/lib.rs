@@ -1,0 +1,1 @@
+//! Protocols: one folder each, from bytes to values and back.

@@ -1,0 +1,3 @@
+//! The program thalweg.
+
+fn main() {}

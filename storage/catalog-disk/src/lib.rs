@@ -1,0 +1,1 @@
+//! The catalog on disk: a log with snapshots.

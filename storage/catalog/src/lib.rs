@@ -1,0 +1,97 @@
+//! Durable resource records behind an ordered key-value trait: [`Catalog`].
+//!
+//! One row per resource (stream, shard, consumer, policy, …), never one blob for many. Small enough to live on
+//! disk, in a cell of the distributed engine, or in memory ([`memory`]).
+//!
+//! What every engine promises:
+//! 1. A commit is applied whole or not at all, and is durable before it is answered or seen by anyone.
+//! 2. Versions are given in commit order and never reused: a row's version is that of its last commit.
+//! 3. `scan` sees one moment, in key order.
+
+pub mod conformance;
+pub mod memory;
+
+use bytes::Bytes;
+use thalweg_system::BoxFuture;
+use tokio::sync::watch;
+
+/// Grows by one with each commit; 0 is before the first.
+pub type Version = u64;
+
+/// A stored value and the commit that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The key.
+    pub key: Bytes,
+    /// The value.
+    pub value: Bytes,
+    /// The commit that wrote it.
+    pub version: Version,
+}
+
+/// What must hold for a commit to be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// There is no row with this key.
+    Absent(Bytes),
+    /// There is one.
+    Present(Bytes),
+    /// There is one, last written by this commit.
+    AtVersion(Bytes, Version),
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Write this value.
+    Put(Bytes, Bytes),
+    /// Remove the row, if there is one.
+    Delete(Bytes),
+}
+
+/// Why rows could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the catalog cannot be read: {0}")]
+pub struct CatalogError(pub String);
+
+/// Why a commit was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// A condition did not hold; nothing was written. The index of the first such condition.
+    #[error("condition {0} does not hold")]
+    Conflict(usize),
+    /// Nothing was written: retrying is safe.
+    #[error("not applied: {0}")]
+    NotApplied(String),
+    /// It may or may not be durable; no more commits are taken until restart.
+    #[error("the outcome is not known: {0}")]
+    OutcomeUnknown(String),
+}
+
+/// Ordered, durable rows. See the crate's page for the contract.
+pub trait Catalog: Send + Sync + 'static {
+    /// The row with this key.
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Row>, CatalogError>>;
+
+    /// At most `limit` rows whose keys begin with `prefix` and come after `after`, in key order.
+    fn scan<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Row>, CatalogError>>;
+
+    /// Applies all of `writes` if all of `conditions` hold; answers the commit's version. A key may be written
+    /// at most once in a commit.
+    fn commit(
+        &self,
+        conditions: Vec<Condition>,
+        writes: Vec<Write>,
+    ) -> BoxFuture<'_, Result<Version, CommitError>>;
+
+    /// The version of the newest commit, as a stream of events: whoever holds a cached view looks again when it moves.
+    fn watch(&self) -> watch::Receiver<Version>;
+
+    /// Finishes what is queued and stops.
+    fn shutdown(&self) -> BoxFuture<'_, ()>;
+}

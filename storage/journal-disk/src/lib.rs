@@ -1,0 +1,1 @@
+//! The embedded journal: write-ahead ring, segments, recovery.

@@ -1,0 +1,106 @@
+//! The storage trait for records: [`Journal`]. Small, its contract drawn here, one conformance suite.
+//!
+//! ```text
+//!                       trim point            tail (next offset)
+//!                            |                      |
+//!  offset  0   1   2   3   4   5   6   7   8   9   10
+//!          [ - - - - - - - ] [ run ] [    run     ]        one shard: dense offsets, in runs
+//!          gone, never again  readable, durable   ^ the next append lands here, unless the shard is sealed
+//! ```
+//!
+//! What every engine promises:
+//! 1. **Durable before visible.** Readers and [`Journal::tail`] see only what survives a crash.
+//! 2. **Order.** Offsets of a shard are dense and are given once; arrival times never decrease along them.
+//! 3. **One place per append.** The records of a run are neighbours; a run is applied whole or not at all. The
+//!    runs of one [`Append`] become durable together.
+//! 4. **A seal is final.** Once `seal` has answered, no append to that shard is ever applied, and its last
+//!    offset never changes.
+//! 5. **Trimming only goes forward**, and what was trimmed never comes back.
+//! 6. **Errors say what happened**: not applied, outcome unknown, or fenced ([`AppendError`]).
+//!
+//! A journal knows stream ids, shard indexes, offsets and arrival times. It knows nothing of names, hash keys,
+//! sequence numbers or AWS.
+
+pub mod append;
+pub mod conformance;
+pub mod read;
+pub mod record;
+pub mod tail;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
+
+pub use append::{Append, AppendError, Commit, CommitSender, NotAppliedReason, Run, RunOutcome};
+pub use read::{Read, ReadAnswer, ReadError, RunView};
+pub use record::{Record, RecordError};
+pub use tail::{Tail, TailWatch};
+
+/// A future on the heap: what makes [`Journal`] usable behind `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Whether the journal takes writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Ready,
+    /// It does not for now (disk full, backlog); reads go on. The reason is for people.
+    Throttled(String),
+    /// A write failed: no writes until restart; reads up to the tail go on.
+    WritesStopped(String),
+}
+
+/// Durable records by shard. See the crate's page for the contract.
+pub trait Journal: Send + Sync + 'static {
+    /// Makes shards exist, empty and open. Idempotent: a shard that exists is left as it is.
+    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>>;
+
+    /// Queues an append and returns its outcome-to-be. Never blocks; a full queue is `NotApplied(Throttled)`.
+    /// Dropping the returned future does not undo the append.
+    fn append(&self, append: Append) -> Commit;
+
+    /// Closes shards to appends, for ever. Idempotent. Answers, in the order asked, each shard's next offset
+    /// (one past its last record) at its end.
+    fn seal(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<Vec<Offset>, AppendError>>;
+
+    /// Makes everything before an offset unreadable, durably. Moves forward only: an earlier offset than the
+    /// current trim point changes nothing.
+    fn trim(&self, shards: &[(ShardKey, Offset)]) -> BoxFuture<'_, Result<(), AppendError>>;
+
+    /// Removes a stream and all of its records, durably. Idempotent. Its id is never used again.
+    fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>>;
+
+    /// How long records of a stream are kept before the space may be reclaimed. Told again after each start;
+    /// until then nothing of the stream expires.
+    fn set_retention(&self, stream: StreamId, retention: Duration);
+
+    /// Where a shard ends now.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownShard`]
+    fn tail(&self, shard: ShardKey) -> Result<Tail, ReadError>;
+
+    /// The tail as a stream of events: see [`TailWatch`].
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownShard`]
+    fn watch(&self, shard: ShardKey) -> Result<TailWatch, ReadError>;
+
+    /// Reads records in order.
+    fn read(&self, read: Read) -> BoxFuture<'_, Result<ReadAnswer, ReadError>>;
+
+    /// The offset of the first record of a shard that arrived at `at` or later and is not trimmed; the tail's
+    /// next offset when there is none.
+    fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>>;
+
+    /// The shards that exist, of all streams, with their tails: what a service compares with its catalog at start.
+    fn shards(&self) -> Vec<(ShardKey, Tail)>;
+
+    /// Whether writes are taken.
+    fn health(&self) -> Health;
+
+    /// Finishes what is queued, makes a clean end, and stops the loops. Appends afterwards are `NotApplied`.
+    fn shutdown(&self) -> BoxFuture<'_, ()>;
+}

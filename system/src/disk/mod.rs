@@ -1,0 +1,135 @@
+//! The disk: every durable byte goes through here.
+//!
+//! Asynchronous, so that the simulation can hold, tear and fail any call. The adapters of a real disk may block
+//! the calling thread: call from a loop of its own ([`crate::Spawn`]), never from a network thread.
+//!
+//! Paths are relative to the data directory, with `/` between their parts, and never contain `..`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::BoxFuture;
+
+/// What went wrong, as far as the caller must know it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskErrorKind {
+    /// There is no such file.
+    NotFound,
+    /// It exists already.
+    AlreadyExists,
+    /// The volume is full.
+    NoSpace,
+    /// The file ends before the bytes that were asked for.
+    EndOfFile,
+    /// Another process holds the data directory.
+    Locked,
+    /// Reading, writing or syncing failed; what the file holds now is not known.
+    Io,
+}
+
+/// A failed call: which call, on which path, and the operating system's reason.
+#[derive(Clone, Debug)]
+pub struct DiskError {
+    /// What kind.
+    pub kind: DiskErrorKind,
+    /// The call, for the message: "open", "sync"…
+    pub call: &'static str,
+    /// The file or directory.
+    pub path: String,
+    /// The operating system's words.
+    pub reason: String,
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} {}: {}", self.call, self.path, self.reason)
+    }
+}
+
+impl std::error::Error for DiskError {}
+
+/// How a file will be used: the adapter chooses flags by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Fixed-size, overwritten in place by durable writes: offsets, lengths and memory are multiples of
+    /// [`DiskFile::alignment`].
+    Recycled,
+    /// Written once, in order, by buffered writes, and synced explicitly.
+    Appended,
+    /// Only read.
+    ReadOnly,
+}
+
+/// How much room the volume has, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// In all.
+    pub total: u64,
+    /// Free for us.
+    pub available: u64,
+}
+
+/// A data directory.
+pub trait Disk: Send + Sync + 'static {
+    /// Opens an existing file.
+    fn open<'a>(
+        &'a self,
+        path: &'a str,
+        access: Access,
+    ) -> BoxFuture<'a, Result<Arc<dyn DiskFile>, DiskError>>;
+
+    /// Creates an empty file; `AlreadyExists` when there is one. Its name is durable only after `sync_directory`.
+    fn create<'a>(
+        &'a self,
+        path: &'a str,
+        access: Access,
+    ) -> BoxFuture<'a, Result<Arc<dyn DiskFile>, DiskError>>;
+
+    /// Creates a directory and its parents; no error when it exists.
+    fn create_directory<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Gives a file a new name, replacing what had it. Durable after `sync_directory`.
+    fn rename<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Removes a file. Durable after `sync_directory`.
+    fn unlink<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Removes an empty directory.
+    fn remove_directory<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// The names in a directory (not their paths), sorted. An absent directory is empty.
+    fn list<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Vec<String>, DiskError>>;
+
+    /// Makes the names in a directory durable.
+    fn sync_directory<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// The volume's room.
+    fn space(&self) -> BoxFuture<'_, Result<DiskSpace, DiskError>>;
+}
+
+/// An open file. Dropping it closes it.
+pub trait DiskFile: Send + Sync + 'static {
+    /// Fills `buffer` from `offset` on; `EndOfFile` when the file is shorter.
+    fn read<'a>(&'a self, offset: u64, buffer: &'a mut [u8]) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Writes; not durable until `sync`.
+    fn write<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Writes, and returns once the bytes are on stable storage. How is the adapter's choice.
+    fn write_durable<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Returns once everything written to this file before, and its length, are on stable storage.
+    fn sync(&self) -> BoxFuture<'_, Result<(), DiskError>>;
+
+    /// The file's length in bytes.
+    fn length(&self) -> BoxFuture<'_, Result<u64, DiskError>>;
+
+    /// Cuts the file, or lengthens it with zeros.
+    fn truncate(&self, length: u64) -> BoxFuture<'_, Result<(), DiskError>>;
+
+    /// Tells the operating system that these bytes will not be read soon.
+    fn drop_cache(&self, offset: u64, length: u64);
+
+    /// What offsets, lengths and memory must be multiples of under [`Access::Recycled`]; a power of two.
+    fn alignment(&self) -> usize;
+}

@@ -1,0 +1,1 @@
+//! Tests with the official Rust SDK over real sockets.

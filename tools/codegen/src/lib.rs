@@ -1,0 +1,1 @@
+//! From the models to lib/model and edge/api.

@@ -1,0 +1,3 @@
+//! Chores and tidy tests.
+
+fn main() {}
