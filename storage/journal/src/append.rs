@@ -21,6 +21,23 @@ pub struct Run {
     pub checksum: u32,
 }
 
+impl Run {
+    /// A run of `count` records that are `encoded` so ([`crate::record`]).
+    ///
+    /// # Panics
+    /// When `encoded` is 4 GiB or longer: the largest request is far below.
+    pub fn new(shard: ShardKey, count: u32, encoded: &[u8]) -> Run {
+        let length = u32::try_from(encoded.len()).expect("requests are far below 4 GiB");
+        Run { shard, count, length, checksum: checksum(encoded) }
+    }
+}
+
+/// CRC-32C, what [`Run::checksum`] holds.
+pub fn checksum(encoded: &[u8]) -> u32 {
+    let wide = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, encoded);
+    u32::try_from(wide).expect("a CRC-32 has 32 bits")
+}
+
 /// Runs that become durable together: what one put request brings. At most one run per shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
@@ -52,6 +69,9 @@ pub enum NotAppliedReason {
     /// The queue, the backlog or the disk is full: later, again.
     #[error("the journal takes no more for now: {0}")]
     Throttled(String),
+    /// There is no such shard (any more), so that it cannot be sealed. Appends say this run by run.
+    #[error("there is no shard {0}")]
+    UnknownShard(ShardKey),
     /// Writes were stopped by an earlier failure, or by shutdown.
     #[error("the journal takes no writes: {0}")]
     Stopped(String),
@@ -110,5 +130,16 @@ impl Future for Commit {
                 Err(AppendError::OutcomeUnknown("the journal stopped before it answered".to_owned()))
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_crc_32c() {
+        // The check value that every catalogue of CRCs gives for CRC-32/ISCSI.
+        assert_eq!(checksum(b"123456789"), 0xe306_9283);
     }
 }

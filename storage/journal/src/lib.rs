@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
-pub use append::{Append, AppendError, Commit, CommitSender, NotAppliedReason, Run, RunOutcome};
+pub use append::{Append, AppendError, Commit, CommitSender, NotAppliedReason, Run, RunOutcome, checksum};
 pub use read::{Read, ReadAnswer, ReadError, RunView};
 pub use record::{Record, RecordError};
 pub use tail::{Tail, TailWatch};
@@ -62,11 +62,13 @@ pub trait Journal: Send + Sync + 'static {
     fn append(&self, append: Append) -> Commit;
 
     /// Closes shards to appends, for ever. Idempotent. Answers, in the order asked, each shard's next offset
-    /// (one past its last record) at its end.
+    /// (one past its last record) at its end. Where one of them does not exist, none is sealed
+    /// ([`NotAppliedReason::UnknownShard`]).
     fn seal(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<Vec<Offset>, AppendError>>;
 
     /// Makes everything before an offset unreadable, durably. Moves forward only: an earlier offset than the
-    /// current trim point changes nothing.
+    /// current trim point changes nothing, one past the tail means the tail, and a shard that does not exist has
+    /// nothing left to trim.
     fn trim(&self, shards: &[(ShardKey, Offset)]) -> BoxFuture<'_, Result<(), AppendError>>;
 
     /// Removes a stream and all of its records, durably. Idempotent. Its id is never used again.
