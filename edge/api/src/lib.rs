@@ -1,1 +1,12 @@
-//! Generated service traits and the contract between gateway and services.
+//! The contract between the gateway and the services.
+//!
+//! The gateway holds [`Service`]s and knows neither their names nor their types. Each generated module (one per
+//! service model) has a typed trait with a method per operation, which the service implements, and an adapter
+//! that makes a [`Service`] of it. The pipeline in the gateway is the only caller.
+
+pub mod operation;
+pub mod service;
+
+pub use operation::{Operation, ResourceMember};
+pub use service::{Answer, BoxFuture, Call, EventStream, HotAnswer, Reply, Service};
+pub use thalweg_shape::Failure;

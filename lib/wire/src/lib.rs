@@ -1,1 +1,11 @@
-//! Protocols: one folder each, from bytes to values and back.
+//! Protocols: from bytes to [`thalweg_shape::Value`] and back. One folder each, with the same files in each.
+//!
+//! No HTTP here: which header says which protocol is known ([`Protocol::of_content_type`]), how a request is
+//! routed is not.
+
+pub mod aws_cbor;
+pub mod aws_json;
+pub mod event_stream;
+pub mod protocol;
+
+pub use protocol::{DecodeError, Protocol};

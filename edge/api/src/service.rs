@@ -1,0 +1,69 @@
+//! How the gateway calls a service.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use thalweg_shape::{Failure, Value};
+use thalweg_wire::Protocol;
+
+use crate::Operation;
+
+/// A future on the heap.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a method of a generated trait returns.
+pub type Reply<'a, T> = BoxFuture<'a, Result<T, Failure>>;
+
+/// Encoded frames of an event stream, in the protocol of the call. It ends when the stream ends.
+pub type EventStream = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
+/// One request, as far as a service may know it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The id in the answer's `x-amzn-RequestId`.
+    pub request_id: String,
+    /// How the body is encoded, and how the answer will be.
+    pub protocol: Protocol,
+}
+
+/// What a service answers when it succeeds.
+pub enum Answer {
+    /// The output's members; the gateway encodes them.
+    Value(Value),
+    /// A body in the call's protocol.
+    Encoded(Bytes),
+    /// Frames, sent as they come.
+    Events(EventStream),
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Value(value) => f.debug_tuple("Value").field(value).finish(),
+            Answer::Encoded(bytes) => f.debug_tuple("Encoded").field(&bytes.len()).finish(),
+            Answer::Events(_) => f.write_str("Events"),
+        }
+    }
+}
+
+/// The answer to a hot operation, encoded. `None`: the body is unusual (or wrong); take the ordinary path, which
+/// finds out and words the error.
+pub type HotAnswer<'a> = Option<Reply<'a, Bytes>>;
+
+/// A service as the gateway sees it.
+pub trait Service: Send + Sync + 'static {
+    /// What its `X-Amz-Target` begins with, without the dot: `Kinesis_20131202`.
+    fn target_prefix(&self) -> &'static str;
+
+    /// An operation by name; `None` when the service's model has none of this name.
+    fn operation(&self, name: &str) -> Option<&'static Operation>;
+
+    /// Answers a hot operation straight from the body, or declines. Decides without awaiting.
+    fn hot<'a>(&'a self, operation: &'static Operation, call: &'a Call, body: &'a Bytes) -> HotAnswer<'a>;
+
+    /// Calls an operation. `input` was coerced and checked by the operation's schema.
+    fn call<'a>(&'a self, operation: &'static Operation, call: &'a Call, input: Value) -> Reply<'a, Answer>;
+}

@@ -1,0 +1,1 @@
+//! Event streams: `application/vnd.amazon.eventstream`.
