@@ -46,6 +46,11 @@ pub struct RunView {
 }
 
 impl RunView {
+    /// One past the offset of its last record.
+    pub fn end(&self) -> Offset {
+        self.first + u64::from(self.count)
+    }
+
     /// The records with their offsets.
     ///
     /// # Panics
