@@ -4,6 +4,7 @@
 //! service model) has a typed trait with a method per operation, which the service implements, and an adapter
 //! that makes a [`Service`] of it. The pipeline in the gateway is the only caller.
 
+pub mod kinesis;
 pub mod operation;
 pub mod service;
 

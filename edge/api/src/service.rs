@@ -67,3 +67,9 @@ pub trait Service: Send + Sync + 'static {
     /// Calls an operation. `input` was coerced and checked by the operation's schema.
     fn call<'a>(&'a self, operation: &'static Operation, call: &'a Call, input: Value) -> Reply<'a, Answer>;
 }
+
+/// What an operation answers that the model has and the program does not have yet.
+pub(crate) fn not_available<'a, T: Send + 'a>(operation: &str) -> Reply<'a, T> {
+    let message = format!("{operation} is known but not available in Thalweg {}", env!("CARGO_PKG_VERSION"));
+    Box::pin(std::future::ready(Err(Failure::client("UnknownOperationException", message))))
+}

@@ -121,7 +121,7 @@ impl Pattern {
 /// A generated type of a structure shape.
 pub trait Structure: Sized {
     /// Its table.
-    const SCHEMA: &'static StructureSchema;
+    fn schema() -> &'static StructureSchema;
 
     /// From a value that was coerced and checked by the schema.
     ///
@@ -134,7 +134,9 @@ pub trait Structure: Sized {
 }
 
 impl Structure for () {
-    const SCHEMA: &'static StructureSchema = &StructureSchema { name: "Unit", members: &[] };
+    fn schema() -> &'static StructureSchema {
+        &StructureSchema { name: "Unit", members: &[] }
+    }
 
     fn from_value(_: Value) -> Self {}
 

@@ -1,5 +1,7 @@
 //! What every protocol decodes to and encodes from: a tree of values without a schema.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use thalweg_types::Timestamp;
 
@@ -144,8 +146,8 @@ pub mod convert {
         }
     }
 
-    /// A map, in its order.
-    pub fn map<T>(value: Value, mut element: impl FnMut(Value) -> T) -> Vec<(String, T)> {
+    /// A map, in the order of its names.
+    pub fn map<T>(value: Value, mut element: impl FnMut(Value) -> T) -> BTreeMap<String, T> {
         match value {
             Value::Map(values) => values.into_iter().map(|(key, value)| (key, element(value))).collect(),
             other => panic!("coerced to a map, not {other:?}"),

@@ -1,3 +1,44 @@
-//! Chores and tidy tests.
+//! Chores: `cargo xtask COMMAND`.
+//!
+//! - `generate`: writes lib/model and edge/api from models/
+//! - `models [VERSION]`: writes models/ from the newest (or that) botocore package, then generates
+//! - `layers`, `tidy`: see the modules
 
-fn main() {}
+mod generate;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The repository's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("xtask lies two folders deep").to_owned()
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        ["generate"] => generate::write(&root()),
+        ["models", version @ ..] => models(version).and_then(|()| generate::write(&root())),
+        _ => {
+            eprintln!("usage: cargo xtask generate | models [VERSION]");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn models(version: &[&str]) -> Result<(), String> {
+    let status = Command::new("python3")
+        .arg(root().join("tools/models.py"))
+        .args(version)
+        .status()
+        .map_err(|error| format!("cannot run python3: {error}"))?;
+    if status.success() { Ok(()) } else { Err("tools/models.py failed".to_owned()) }
+}
