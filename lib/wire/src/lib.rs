@@ -5,7 +5,9 @@
 
 pub mod aws_cbor;
 pub mod aws_json;
+pub mod bounds;
 pub mod event_stream;
+mod notation;
 pub mod protocol;
 
 pub use protocol::{DecodeError, Protocol};

@@ -1,19 +1,16 @@
-//! AWS CBOR 1.1.
+//! AWS CBOR 1.1: blobs are byte strings, timestamps are tag 1 with whole *milliseconds* (not RFC 8949's seconds).
+//!
+//! Not smithy-rpc-v2-cbor, whose timestamps are floating seconds: facts/aws-apis.md 1.2 tells them apart.
+
+mod decode;
+mod encode;
+
+pub use decode::decode;
+pub(crate) use encode::Cbor;
 
 use thalweg_shape::Value;
 
-use crate::DecodeError;
-
-/// Reads a body.
-///
-/// # Errors
-/// When it is not CBOR, nested too deep, or followed by something else.
-pub fn decode(body: &[u8]) -> Result<Value, DecodeError> {
-    let _ = body;
-    Err(DecodeError("not written yet".to_owned()))
-}
-
 /// Appends a body.
 pub fn encode(value: &Value, out: &mut Vec<u8>) {
-    let _ = (value, out);
+    crate::notation::encode::<Cbor>(value, out);
 }

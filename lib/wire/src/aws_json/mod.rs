@@ -1,19 +1,14 @@
-//! AWS JSON 1.1.
+//! AWS JSON 1.1: blobs are base64, timestamps are seconds with three decimals.
+
+mod decode;
+mod encode;
+
+pub use decode::decode;
+pub(crate) use encode::Json;
 
 use thalweg_shape::Value;
 
-use crate::DecodeError;
-
-/// Reads a body.
-///
-/// # Errors
-/// When it is not JSON, nested too deep, or followed by something else.
-pub fn decode(body: &[u8]) -> Result<Value, DecodeError> {
-    let _ = body;
-    Err(DecodeError("not written yet".to_owned()))
-}
-
 /// Appends a body.
 pub fn encode(value: &Value, out: &mut Vec<u8>) {
-    let _ = (value, out);
+    crate::notation::encode::<Json>(value, out);
 }
