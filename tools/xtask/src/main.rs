@@ -2,9 +2,12 @@
 //!
 //! - `generate`: writes lib/model and edge/api from models/
 //! - `models [VERSION]`: writes models/ from the newest (or that) botocore package, then generates
-//! - `layers`, `tidy`: see the modules
+//!
+//! Its tests (`cargo test -p thalweg-xtask`) keep the house: generated code up to date, the layer table, tidiness.
 
 mod generate;
+mod layers;
+mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
