@@ -7,7 +7,9 @@
 pub mod buffer;
 pub mod clock;
 pub mod disk;
+pub mod os;
 pub mod random;
+pub mod simulated;
 pub mod spawn;
 
 pub use buffer::AlignedBuffer;

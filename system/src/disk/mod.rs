@@ -9,6 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::BoxFuture;
+use crate::buffer::ALIGNMENT;
+
+#[cfg(test)]
+mod conformance;
 
 /// What went wrong, as far as the caller must know it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +89,7 @@ pub trait Disk: Send + Sync + 'static {
         access: Access,
     ) -> BoxFuture<'a, Result<Arc<dyn DiskFile>, DiskError>>;
 
-    /// Creates a directory and its parents; no error when it exists.
+    /// Creates a directory and its parents, durably: files in it are never lost with it. No error when it exists.
     fn create_directory<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
 
     /// Gives a file a new name, replacing what had it. Durable after `sync_directory`.
@@ -94,10 +98,10 @@ pub trait Disk: Send + Sync + 'static {
     /// Removes a file. Durable after `sync_directory`.
     fn unlink<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
 
-    /// Removes an empty directory.
+    /// Removes an empty directory. Durable after `sync_directory` of the directory above.
     fn remove_directory<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
 
-    /// The names in a directory (not their paths), sorted. An absent directory is empty.
+    /// The names of the files and directories in a directory (not their paths), sorted. An absent directory is empty.
     fn list<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Vec<String>, DiskError>>;
 
     /// Makes the names in a directory durable.
@@ -127,9 +131,38 @@ pub trait DiskFile: Send + Sync + 'static {
     /// Cuts the file, or lengthens it with zeros.
     fn truncate(&self, length: u64) -> BoxFuture<'_, Result<(), DiskError>>;
 
-    /// Tells the operating system that these bytes will not be read soon.
+    /// Tells the operating system that these bytes will not be read soon. What was not synced stays; after a
+    /// `sync`, what is read next comes from the device and not from memory.
     fn drop_cache(&self, offset: u64, length: u64);
 
-    /// What offsets, lengths and memory must be multiples of under [`Access::Recycled`]; a power of two.
+    /// What offsets, lengths and memory must be multiples of under [`Access::Recycled`]; a power of two. 1 under
+    /// the other kinds of access.
     fn alignment(&self) -> usize;
+}
+
+/// The directory that holds `path`; the data directory itself is "".
+pub fn parent_directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// Checks what callers promise about paths, in every adapter alike.
+///
+/// # Panics
+/// When `path` could lead out of the data directory.
+pub(crate) fn assert_relative(path: &str) {
+    let is_plain = path.is_empty() || path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    assert!(is_plain, "paths are plain and relative to the data directory: {path:?}");
+}
+
+/// Checks what callers promise about direct I/O, in every adapter alike: code that breaks the promise must not
+/// work by luck on a file system that does not need it.
+///
+/// # Panics
+/// When the promise is broken.
+pub(crate) fn assert_aligned(access: Access, alignment: usize, offset: u64, bytes: &[u8]) {
+    if access == Access::Recycled {
+        assert!(offset.is_multiple_of(alignment as u64), "offset {offset} is a multiple of {alignment}");
+        assert!(bytes.len().is_multiple_of(alignment), "length {} is a multiple of {alignment}", bytes.len());
+        assert!(bytes.as_ptr().addr().is_multiple_of(alignment.min(ALIGNMENT)), "memory is aligned");
+    }
 }
