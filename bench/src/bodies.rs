@@ -1,0 +1,115 @@
+//! Prepared requests: encoding stays outside the measured loop.
+
+/// Bytes that look random and are the same in every run.
+pub(crate) fn noise(seed: u64, count: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(count + 8);
+    while bytes.len() < count {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(count);
+    bytes
+}
+
+/// A protocol under test.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Json,
+    Cbor,
+}
+
+impl Encoding {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Encoding::Json => "JSON",
+            Encoding::Cbor => "CBOR",
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Encoding::Json => "application/x-amz-json-1.1",
+            Encoding::Cbor => "application/x-amz-cbor-1.1",
+        }
+    }
+}
+
+/// A whole HTTP/1.1 request.
+pub(crate) fn request(operation: &str, encoding: Encoding, body: &[u8]) -> Vec<u8> {
+    let mut out = format!(
+        "POST / HTTP/1.1\r\nhost: bench\r\ncontent-type: {}\r\nx-amz-target: Kinesis_20131202.{operation}\r\n\
+         content-length: {}\r\n\r\n",
+        encoding.content_type(),
+        body.len()
+    )
+    .into_bytes();
+    out.extend_from_slice(body);
+    out
+}
+
+/// A body of strings and whole numbers.
+pub(crate) fn flat(encoding: Encoding, members: &[(&str, serde_json::Value)]) -> Vec<u8> {
+    match encoding {
+        Encoding::Json => {
+            let map: serde_json::Map<_, _> =
+                members.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+            serde_json::to_vec(&map).expect("it is JSON")
+        }
+        Encoding::Cbor => {
+            let mut encoder = minicbor::Encoder::new(Vec::new());
+            encoder.map(members.len() as u64).expect("memory");
+            for (name, value) in members {
+                encoder.str(name).expect("memory");
+                match value {
+                    serde_json::Value::String(text) => encoder.str(text).expect("memory"),
+                    other => encoder.i64(other.as_i64().expect("whole numbers")).expect("memory"),
+                };
+            }
+            encoder.into_writer()
+        }
+    }
+}
+
+/// PutRecords of `count` records of `data_bytes` each.
+pub(crate) fn put_records(
+    encoding: Encoding,
+    stream: &str,
+    seed: u64,
+    count: usize,
+    data_bytes: usize,
+) -> Vec<u8> {
+    let records: Vec<(String, Vec<u8>)> = (0..count)
+        .map(|i| (format!("key-{seed:06}-{i:08}"), noise(seed * 100_000 + i as u64 + 1, data_bytes)))
+        .collect();
+    match encoding {
+        Encoding::Json => {
+            let mut body = String::from("{\"Records\":[");
+            for (index, (key, data)) in records.iter().enumerate() {
+                let comma = if index == 0 { "" } else { "," };
+                let data = base64_simd::STANDARD.encode_to_string(data);
+                body += &format!("{comma}{{\"Data\":\"{data}\",\"PartitionKey\":\"{key}\"}}");
+            }
+            body += &format!("],\"StreamName\":\"{stream}\"}}");
+            body.into_bytes()
+        }
+        Encoding::Cbor => {
+            let mut encoder = minicbor::Encoder::new(Vec::new());
+            encoder
+                .map(2)
+                .expect("memory")
+                .str("Records")
+                .expect("memory")
+                .array(count as u64)
+                .expect("memory");
+            for (key, data) in &records {
+                encoder.map(2).expect("memory").str("Data").expect("memory").bytes(data).expect("memory");
+                encoder.str("PartitionKey").expect("memory").str(key).expect("memory");
+            }
+            encoder.str("StreamName").expect("memory").str(stream).expect("memory");
+            encoder.into_writer()
+        }
+    }
+}
