@@ -1,13 +1,5 @@
-//! A disk in memory that keeps, at a crash, only what it promised to keep.
-//!
-//! ```text
-//!  a file:       durable bytes  +  changes since, in order      = what reads see
-//!                                  [write] [truncate] [write*]     * by `write_durable`: survives every crash
-//!  the names:    durable names  +  changes since, in order      = what `list` and `open` see
-//! ```
-//!
-//! A crash keeps the durable part, and of each change that was not synced nothing, all, or some sectors of 512
-//! bytes, by its seed: so writes are torn, and later ones may survive without earlier ones.
+//! The simulated disk as the traits see it, and the faults that tests set. What it holds, and what a crash leaves
+//! of it, is in `content`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -21,10 +13,7 @@ use crate::disk::{
     Access, Disk, DiskError, DiskErrorKind, DiskFile, DiskSpace, assert_aligned, assert_relative,
     parent_directory,
 };
-use crate::simulated::SeededRandom;
-
-/// What a crash tears at: the smallest unit that disks write whole.
-const SECTOR: usize = 512;
+use crate::simulated::content::{Content, Crash, Entry, File, FileId, SECTOR, What};
 
 /// The volume's size when no capacity is set, in bytes.
 const TOTAL: u64 = 1 << 40;
@@ -77,19 +66,6 @@ pub struct Call {
     pub length: u64,
 }
 
-/// How it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crash {
-    /// The process is killed and the machine goes on: everything written is there, and still as little synced.
-    Process,
-    /// Power fails, and nothing survives that was not synced.
-    PowerNothing,
-    /// Power fails, and everything written had reached the disk.
-    PowerEverything,
-    /// Power fails, and of what was not synced a part survives that this seed decides.
-    Power(u64),
-}
-
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone)]
 pub struct SimulatedDisk {
@@ -126,258 +102,6 @@ struct Fault {
     passes: u64,
     strikes_once: bool,
     error: DiskErrorKind,
-}
-
-#[derive(Clone, Default)]
-struct Content {
-    files: BTreeMap<FileId, File>,
-    next_file: FileId,
-    names: BTreeMap<String, Entry>,
-    durable_names: BTreeMap<String, Entry>,
-    /// Since the last sync of their directories, in order.
-    name_changes: Vec<NameChange>,
-}
-
-type FileId = u64;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    File(FileId),
-    Directory,
-}
-
-/// Happens whole or not at all: a rename is two edits.
-type NameChange = Vec<(String, Option<Entry>)>;
-
-#[derive(Default)]
-struct File {
-    bytes: Vec<u8>,
-    durable: Vec<u8>,
-    /// Since the last sync, in order.
-    changes: Vec<Change>,
-    next_change: u64,
-    /// Held by whoever has the file open.
-    handles: Arc<()>,
-}
-
-impl Clone for File {
-    /// The same content, open to no one.
-    fn clone(&self) -> Self {
-        File {
-            bytes: self.bytes.clone(),
-            durable: self.durable.clone(),
-            changes: self.changes.clone(),
-            next_change: self.next_change,
-            handles: Arc::default(),
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Change {
-    id: u64,
-    /// Written durably, but kept here because changes before it are not durable.
-    is_durable: bool,
-    what: What,
-}
-
-#[derive(Clone)]
-enum What {
-    Write { offset: usize, bytes: Vec<u8> },
-    Truncate(usize),
-}
-
-fn write_at(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset + bytes.len();
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[offset..end].copy_from_slice(bytes);
-}
-
-impl What {
-    fn apply(&self, content: &mut Vec<u8>) {
-        match self {
-            What::Write { offset, bytes } => write_at(content, *offset, bytes),
-            What::Truncate(length) => content.resize(*length, 0),
-        }
-    }
-
-    /// Applies what survives of it, sector by sector.
-    fn apply_torn(&self, content: &mut Vec<u8>, random: &SeededRandom) {
-        match self {
-            What::Truncate(length) => {
-                if random.one_in(2) {
-                    content.resize(*length, 0);
-                }
-            }
-            What::Write { offset, bytes } => {
-                // Nothing, everything, or each sector by a coin.
-                let fate = random.below(4);
-                let mut start = 0;
-                while start < bytes.len() {
-                    let end = (start + SECTOR - (offset + start) % SECTOR).min(bytes.len());
-                    if fate == 1 || (fate > 1 && random.one_in(2)) {
-                        write_at(content, offset + start, &bytes[start..end]);
-                    }
-                    start = end;
-                }
-            }
-        }
-    }
-}
-
-impl File {
-    fn push(&mut self, what: What) -> u64 {
-        what.apply(&mut self.bytes);
-        self.next_change += 1;
-        self.changes.push(Change { id: self.next_change, is_durable: false, what });
-        self.next_change
-    }
-
-    /// Makes one change durable, and folds what can be folded.
-    fn settle(&mut self, id: u64) {
-        for change in &mut self.changes {
-            change.is_durable |= change.id == id;
-        }
-        // Only from the front: a change that was overwritten later must not come back over it at a crash.
-        let count = self.changes.iter().take_while(|change| change.is_durable).count();
-        for change in self.changes.drain(..count) {
-            change.what.apply(&mut self.durable);
-        }
-    }
-
-    fn settle_all(&mut self) {
-        for change in self.changes.drain(..) {
-            change.what.apply(&mut self.durable);
-        }
-    }
-
-    /// What the device would give after a failed sync: memory forgets what it could not write.
-    fn reload(&mut self) {
-        self.bytes = self.durable.clone();
-        for change in &self.changes {
-            change.what.apply(&mut self.bytes);
-        }
-    }
-
-    fn survivor(&self, how: Crash, random: &SeededRandom) -> Vec<u8> {
-        let mut content = self.durable.clone();
-        for change in &self.changes {
-            match how {
-                _ if change.is_durable => change.what.apply(&mut content),
-                Crash::PowerNothing => {}
-                Crash::Process | Crash::PowerEverything => change.what.apply(&mut content),
-                Crash::Power(_) => change.what.apply_torn(&mut content, random),
-            }
-        }
-        content
-    }
-}
-
-impl Content {
-    fn change_names(&mut self, change: NameChange) {
-        for (path, entry) in &change {
-            set_name(&mut self.names, path, *entry);
-        }
-        self.name_changes.push(change);
-    }
-
-    /// Makes the changes of names in `directory` durable, with the earlier ones that they build upon.
-    fn settle_names(&mut self, directory: &str) {
-        let mut wanted = BTreeSet::new();
-        let mut keep = vec![false; self.name_changes.len()];
-        for (index, change) in self.name_changes.iter().enumerate().rev() {
-            let touches = change
-                .iter()
-                .any(|(path, _)| parent_directory(path) == directory || wanted.contains(path.as_str()));
-            if touches {
-                wanted.extend(change.iter().map(|(path, _)| path.as_str()));
-            }
-            keep[index] = !touches;
-        }
-        let mut keep = keep.into_iter();
-        let durable_names = &mut self.durable_names;
-        self.name_changes.retain(|change| {
-            let stays = keep.next().expect("one per change");
-            if !stays {
-                for (path, entry) in change {
-                    set_name(durable_names, path, *entry);
-                }
-            }
-            stays
-        });
-        self.forget_unreachable();
-    }
-
-    /// Frees files without a name, now or after any crash, that no one has open.
-    fn forget_unreachable(&mut self) {
-        let named = self.names.values().chain(self.durable_names.values()).copied();
-        let renamed = self.name_changes.iter().flatten().filter_map(|(_, entry)| *entry);
-        let mut reachable = BTreeSet::new();
-        for entry in named.chain(renamed) {
-            if let Entry::File(id) = entry {
-                reachable.insert(id);
-            }
-        }
-        self.files.retain(|id, file| Arc::strong_count(&file.handles) > 1 || reachable.contains(id));
-    }
-
-    fn used(&self) -> u64 {
-        let files = self.names.values().filter_map(|entry| match entry {
-            Entry::File(id) => self.files.get(id),
-            Entry::Directory => None,
-        });
-        files.map(|file| file.bytes.len() as u64).sum()
-    }
-
-    fn after(&self, how: Crash) -> Content {
-        if how == Crash::Process {
-            return self.clone();
-        }
-        let random = SeededRandom::new(if let Crash::Power(seed) = how { seed } else { 0 });
-        let mut names = self.durable_names.clone();
-        for change in &self.name_changes {
-            let survives = match how {
-                Crash::PowerNothing => false,
-                Crash::Power(_) => random.one_in(2),
-                Crash::Process | Crash::PowerEverything => true,
-            };
-            if survives {
-                for (path, entry) in change {
-                    set_name(&mut names, path, *entry);
-                }
-            }
-        }
-        // Whatever is in a directory that is gone is gone; parents come before what they hold.
-        for (path, entry) in std::mem::take(&mut names) {
-            let parent = parent_directory(&path);
-            if parent.is_empty() || names.get(parent) == Some(&Entry::Directory) {
-                names.insert(path, entry);
-            }
-        }
-        let mut files = BTreeMap::new();
-        for entry in names.values() {
-            if let Entry::File(id) = entry {
-                let durable = self.files[id].survivor(how, &random);
-                files.insert(*id, File { bytes: durable.clone(), durable, ..File::default() });
-            }
-        }
-        Content {
-            files,
-            next_file: self.next_file,
-            durable_names: names.clone(),
-            names,
-            name_changes: Vec::new(),
-        }
-    }
-}
-
-fn set_name(names: &mut BTreeMap<String, Entry>, path: &str, entry: Option<Entry>) {
-    match entry {
-        Some(entry) => names.insert(path.to_owned(), entry),
-        None => names.remove(path),
-    };
 }
 
 fn call_name(kind: CallKind) -> &'static str {
@@ -570,8 +294,7 @@ impl SimulatedDisk {
         }
         content.next_file += 1;
         let id = content.next_file;
-        let file = File { bytes: bytes.to_vec(), durable: bytes.to_vec(), ..File::default() };
-        content.files.insert(id, file);
+        content.files.insert(id, File::of(bytes.to_vec()));
         content.names.insert(path.to_owned(), Entry::File(id));
         content.durable_names.insert(path.to_owned(), Entry::File(id));
     }
@@ -1000,5 +723,277 @@ impl DiskFile for SimulatedFile {
 
     fn alignment(&self) -> usize {
         self.alignment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AlignedBuffer;
+
+    /// Every step of these tests ends within a few polls.
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().expect("it needs nothing").block_on(future)
+    }
+
+    async fn file(disk: &SimulatedDisk, path: &str, access: Access) -> Arc<dyn DiskFile> {
+        disk.create(path, access).await.expect("the name is free")
+    }
+
+    fn filled(length: usize, byte: u8) -> AlignedBuffer {
+        let mut buffer = AlignedBuffer::zeroed(length);
+        buffer.fill(byte);
+        buffer
+    }
+
+    /// A file "a" with four durable sectors of 1, over which one write of 2 was made that is not durable.
+    fn half_written() -> SimulatedDisk {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            let file = file(&disk, "a", Access::Recycled).await;
+            file.write_durable(0, &filled(2048, 1)).await.expect("no fault is set");
+            disk.sync_directory("").await.expect("no fault is set");
+            file.write(0, &filled(2048, 2)).await.expect("no fault is set");
+        });
+        disk
+    }
+
+    fn check_survivor(how: Crash, expected: Option<&[u8]>) {
+        let found = half_written().crash(how).content("a");
+        assert_eq!(found.as_deref(), expected, "{how:?}");
+    }
+
+    #[test]
+    fn a_crash_keeps_what_was_synced() {
+        check_survivor(Crash::PowerNothing, Some(&[1; 2048]));
+        check_survivor(Crash::PowerEverything, Some(&[2; 2048]));
+        check_survivor(Crash::Process, Some(&[2; 2048]));
+        // A killed process syncs nothing.
+        let disk = half_written().crash(Crash::Process).crash(Crash::PowerNothing);
+        assert_eq!(disk.content("a").as_deref(), Some(&[1; 2048][..]));
+    }
+
+    #[test]
+    fn a_crash_tears_between_sectors_and_its_seed_repeats_it() {
+        let mut outcomes = BTreeSet::new();
+        for seed in 0..200 {
+            let content = half_written().crash(Crash::Power(seed)).content("a").expect("its name was synced");
+            assert_eq!(Some(&content), half_written().crash(Crash::Power(seed)).content("a").as_ref());
+            for sector in content.chunks(SECTOR) {
+                assert!(sector.iter().all(|byte| *byte == sector[0]), "seed {seed}: a sector is torn");
+            }
+            outcomes.insert(content.chunks(SECTOR).map(|sector| sector[0]).collect::<Vec<_>>());
+        }
+        assert_eq!(outcomes.len(), 16, "every mixture of four sectors is possible: {outcomes:?}");
+    }
+
+    #[test]
+    fn a_later_write_may_survive_without_an_earlier_one() {
+        let survivors: BTreeSet<_> = (0..100)
+            .map(|seed| {
+                let disk = SimulatedDisk::new();
+                block_on(async {
+                    let file = file(&disk, "a", Access::Appended).await;
+                    disk.sync_directory("").await.expect("no fault is set");
+                    file.write(0, b"one").await.expect("no fault is set");
+                    file.write(3, b"two").await.expect("no fault is set");
+                });
+                disk.crash(Crash::Power(seed)).content("a").expect("its name was synced")
+            })
+            .collect();
+        let expected: BTreeSet<_> =
+            [&b""[..], b"one", b"\0\0\0two", b"onetwo"].iter().map(|one| one.to_vec()).collect();
+        assert_eq!(survivors, expected);
+    }
+
+    #[test]
+    fn a_durable_write_survives_though_an_earlier_plain_one_does_not() {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            let file = file(&disk, "a", Access::Recycled).await;
+            disk.sync_directory("").await.expect("no fault is set");
+            file.write(0, &filled(1024, 1)).await.expect("no fault is set");
+            file.write_durable(512, &filled(512, 2)).await.expect("no fault is set");
+        });
+        let content = disk.crash(Crash::PowerNothing).content("a").expect("its name was synced");
+        assert_eq!(content, [vec![0; 512], vec![2; 512]].concat());
+    }
+
+    #[test]
+    fn names_are_as_durable_as_their_directory() {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            disk.create_directory("d").await.expect("no fault is set");
+            for path in ["d/synced", "d/replaced"] {
+                file(&disk, path, Access::Appended)
+                    .await
+                    .write_durable(0, path.as_bytes())
+                    .await
+                    .expect("no fault");
+            }
+            disk.sync_directory("d").await.expect("no fault is set");
+            file(&disk, "d/new", Access::Appended)
+                .await
+                .write_durable(0, b"new")
+                .await
+                .expect("no fault is set");
+            disk.rename("d/new", "d/replaced").await.expect("no fault is set");
+            disk.unlink("d/synced").await.expect("no fault is set");
+        });
+        let nothing = disk.copy().crash(Crash::PowerNothing);
+        assert_eq!(nothing.files(), ["d/replaced", "d/synced"]);
+        assert_eq!(nothing.content("d/replaced").as_deref(), Some(&b"d/replaced"[..]));
+        assert_eq!(disk.copy().crash(Crash::PowerEverything).files(), ["d/replaced"]);
+        let outcomes: BTreeSet<_> =
+            (0..100).map(|seed| disk.copy().crash(Crash::Power(seed)).files()).collect();
+        assert!(outcomes.iter().all(|files| files.contains(&"d/replaced".to_owned())), "{outcomes:?}");
+        assert_eq!(outcomes.len(), 4, "the unlink and the new name, each or both or none: {outcomes:?}");
+        block_on(disk.sync_directory("d")).expect("no fault is set");
+        assert_eq!(disk.crash(Crash::PowerNothing).content("d/replaced").as_deref(), Some(&b"new"[..]));
+    }
+
+    #[test]
+    fn after_a_crash_the_old_disk_answers_nothing() {
+        let disk = SimulatedDisk::new();
+        let old = block_on(file(&disk, "a", Access::Appended));
+        let next = disk.crash(Crash::Process);
+        for outcome in
+            [block_on(old.write(0, b"late")), block_on(old.sync()), block_on(disk.sync_directory(""))]
+        {
+            assert_eq!(outcome.expect_err("the machine has stopped").kind, DiskErrorKind::Io);
+        }
+        assert_eq!(next.content("a").as_deref(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn a_stop_at_a_call_leaves_its_write_in_flight() {
+        let torn: BTreeSet<_> = (0..100)
+            .map(|seed| {
+                let disk = SimulatedDisk::new();
+                block_on(async {
+                    let file = file(&disk, "a", Access::Recycled).await;
+                    disk.sync_directory("").await.expect("no fault is set");
+                    disk.stop_at_call(2);
+                    file.write_durable(0, &filled(512, 1)).await.expect("the call before the last");
+                    file.write_durable(512, &filled(1024, 2)).await.expect_err("the last call");
+                });
+                assert!(disk.is_stopped());
+                disk.crash(Crash::Power(seed)).content("a").expect("its name was synced")
+            })
+            .collect();
+        assert_eq!(torn.len(), 4, "two sectors, each there or not");
+        assert!(torn.iter().all(|content| content[..512] == [1; 512]), "what was acknowledged is there");
+    }
+
+    #[test]
+    fn faults_strike_the_call_that_was_asked_for() {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            let (a, b) = (file(&disk, "a", Access::Appended).await, file(&disk, "b", Access::Appended).await);
+            disk.fail_nth(CallKind::Write, "b", 2, DiskErrorKind::NoSpace);
+            a.write(0, b"1").await.expect("another file");
+            b.write(0, b"1").await.expect("the first");
+            a.write(1, b"2").await.expect("another file");
+            let error = b.write(1, b"2").await.expect_err("the second");
+            assert_eq!((error.kind, error.path.as_str(), error.call), (DiskErrorKind::NoSpace, "b", "write"));
+            assert_eq!(disk.content("b").as_deref(), Some(&b"1"[..]), "a full disk takes nothing");
+            b.write(1, b"2").await.expect("it struck once");
+            disk.fail_always(CallKind::Sync, "", DiskErrorKind::Io);
+            b.sync().await.expect_err("every one");
+            a.sync().await.expect_err("every one");
+            disk.clear_faults();
+            a.sync().await.expect("no fault is set");
+        });
+        assert_eq!((disk.calls_of(CallKind::Write), disk.calls_of(CallKind::Sync)), (5, 3));
+    }
+
+    #[test]
+    fn a_failed_sync_loses_what_reads_still_show() {
+        let disk = half_written();
+        disk.fail_nth(CallKind::Sync, "a", 1, DiskErrorKind::Io);
+        block_on(async {
+            let file = disk.open("a", Access::Recycled).await.expect("it is there");
+            file.sync().await.expect_err("the fault");
+            file.sync().await.expect("the kernel has forgotten");
+            assert_eq!(disk.content("a").as_deref(), Some(&[2; 2048][..]));
+            file.drop_cache(0, 2048);
+            assert_eq!(disk.content("a").as_deref(), Some(&[1; 2048][..]), "the device never had it");
+        });
+        assert_eq!(disk.crash(Crash::PowerEverything).content("a").as_deref(), Some(&[1; 2048][..]));
+    }
+
+    #[test]
+    fn a_lying_disk_acknowledges_and_forgets() {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            let file = file(&disk, "a", Access::Appended).await;
+            disk.sync_directory("").await.expect("no fault is set");
+            file.write_durable(0, b"kept").await.expect("no fault is set");
+            disk.lie_about_syncs(true);
+            file.write_durable(4, b"lost").await.expect("a lie");
+            file.write(8, b"also").await.expect("no fault is set");
+            file.sync().await.expect("a lie");
+        });
+        assert_eq!(disk.copy().crash(Crash::PowerNothing).content("a").as_deref(), Some(&b"kept"[..]));
+    }
+
+    #[test]
+    fn a_held_write_is_in_flight() {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            let file = file(&disk, "a", Access::Appended).await;
+            disk.sync_directory("").await.expect("no fault is set");
+            disk.hold(CallKind::WriteDurable);
+            let write = file.write_durable(0, b"held");
+            let watch = async {
+                while disk.content("a").as_deref() != Some(b"held") {
+                    tokio::task::yield_now().await;
+                }
+                let crashed = disk.copy().crash(Crash::PowerNothing);
+                assert_eq!(crashed.content("a").as_deref(), Some(&b""[..]), "begun, and not durable");
+                disk.release();
+            };
+            let (outcome, ()) = tokio::join!(write, watch);
+            outcome.expect("it was released");
+
+            disk.hold(CallKind::WriteDurable);
+            let crash = async { disk.crash(Crash::PowerNothing) };
+            let (outcome, next) = tokio::join!(file.write_durable(4, b"more"), crash);
+            outcome.expect_err("a crash ends held calls");
+            assert_eq!(next.content("a").as_deref(), Some(&b"held"[..]));
+        });
+    }
+
+    #[test]
+    fn a_full_volume_takes_overwrites_only() {
+        let disk = SimulatedDisk::new();
+        disk.set_capacity(Some(10));
+        block_on(async {
+            let file = file(&disk, "a", Access::Appended).await;
+            file.write(0, b"12345678").await.expect("there is room");
+            assert_eq!(disk.space().await.expect("no fault"), DiskSpace { total: 10, available: 2 });
+            assert_eq!(file.write(8, b"9ab").await.expect_err("no room").kind, DiskErrorKind::NoSpace);
+            file.write(4, b"xxxx").await.expect("no more room is needed");
+            disk.unlink("a").await.expect("it is there");
+            assert_eq!(disk.space().await.expect("no fault").available, 10);
+        });
+    }
+
+    #[test]
+    fn tests_can_damage_and_watch_it() {
+        let disk = SimulatedDisk::new();
+        disk.put("d/a", &[0, 0]);
+        disk.flip_bit("d/a", 1, 3);
+        assert_eq!(disk.content("d/a").as_deref(), Some(&[0, 8][..]));
+        disk.damage("d/a", Vec::clear);
+        disk.take_log();
+        block_on(async {
+            let file = disk.open("d/a", Access::Appended).await.expect("it is there");
+            file.write(3, b"xy").await.expect("no fault is set");
+        });
+        let call = |kind, offset, length| Call { kind, path: "d/a".to_owned(), offset, length };
+        assert_eq!(disk.take_log(), [call(CallKind::Open, 0, 0), call(CallKind::Write, 3, 2)]);
+        disk.remove("d/a");
+        assert_eq!(disk.files(), Vec::<String>::new());
     }
 }

@@ -5,11 +5,13 @@
 //! They need no async runtime: [`SimulatedSpawn::block_on`] is enough.
 
 mod clock;
+mod content;
 mod disk;
 mod random;
 mod spawn;
 
 pub use clock::ManualClock;
-pub use disk::{Call, CallKind, Crash, SimulatedDisk};
+pub use content::Crash;
+pub use disk::{Call, CallKind, SimulatedDisk};
 pub use random::SeededRandom;
 pub use spawn::SimulatedSpawn;

@@ -1,0 +1,289 @@
+//! What a simulated disk holds: files and names, what of them is durable, and what a crash leaves.
+//!
+//! ```text
+//!  a file:       durable bytes  +  changes since, in order      = what reads see
+//!                                  [write] [truncate] [write*]     * by `write_durable`: survives every crash
+//!  the names:    durable names  +  changes since, in order      = what `list` and `open` see
+//! ```
+//!
+//! A crash keeps the durable part, and of each change that was not synced nothing, all, or some sectors of 512
+//! bytes, by its seed: so writes are torn, and later ones may survive without earlier ones. Plain data: no call,
+//! no fault and no lock is known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::disk::parent_directory;
+use crate::simulated::SeededRandom;
+
+/// What a crash tears at: the smallest unit that disks write whole.
+pub(super) const SECTOR: usize = 512;
+
+/// How it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The process is killed and the machine goes on: everything written is there, and still as little synced.
+    Process,
+    /// Power fails, and nothing survives that was not synced.
+    PowerNothing,
+    /// Power fails, and everything written had reached the disk.
+    PowerEverything,
+    /// Power fails, and of what was not synced a part survives that this seed decides.
+    Power(u64),
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Content {
+    pub(super) files: BTreeMap<FileId, File>,
+    pub(super) next_file: FileId,
+    pub(super) names: BTreeMap<String, Entry>,
+    pub(super) durable_names: BTreeMap<String, Entry>,
+    /// Since the last sync of their directories, in order.
+    pub(super) name_changes: Vec<NameChange>,
+}
+
+pub(super) type FileId = u64;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    File(FileId),
+    Directory,
+}
+
+/// Happens whole or not at all: a rename is two edits.
+pub(super) type NameChange = Vec<(String, Option<Entry>)>;
+
+#[derive(Default)]
+pub(super) struct File {
+    pub(super) bytes: Vec<u8>,
+    pub(super) durable: Vec<u8>,
+    /// Since the last sync, in order.
+    pub(super) changes: Vec<Change>,
+    next_change: u64,
+    /// Held by whoever has the file open.
+    pub(super) handles: Arc<()>,
+}
+
+impl Clone for File {
+    /// The same content, open to no one.
+    fn clone(&self) -> Self {
+        File {
+            bytes: self.bytes.clone(),
+            durable: self.durable.clone(),
+            changes: self.changes.clone(),
+            next_change: self.next_change,
+            handles: Arc::default(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Change {
+    id: u64,
+    /// Written durably, but kept here because changes before it are not durable.
+    pub(super) is_durable: bool,
+    what: What,
+}
+
+#[derive(Clone)]
+pub(super) enum What {
+    Write { offset: usize, bytes: Vec<u8> },
+    Truncate(usize),
+}
+
+fn write_at(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    let end = offset + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[offset..end].copy_from_slice(bytes);
+}
+
+impl What {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            What::Write { offset, bytes } => write_at(content, *offset, bytes),
+            What::Truncate(length) => content.resize(*length, 0),
+        }
+    }
+
+    /// Applies what survives of it, sector by sector.
+    fn apply_torn(&self, content: &mut Vec<u8>, random: &SeededRandom) {
+        match self {
+            What::Truncate(length) => {
+                if random.one_in(2) {
+                    content.resize(*length, 0);
+                }
+            }
+            What::Write { offset, bytes } => {
+                // Nothing, everything, or each sector by a coin.
+                let fate = random.below(4);
+                let mut start = 0;
+                while start < bytes.len() {
+                    let end = (start + SECTOR - (offset + start) % SECTOR).min(bytes.len());
+                    if fate == 1 || (fate > 1 && random.one_in(2)) {
+                        write_at(content, offset + start, &bytes[start..end]);
+                    }
+                    start = end;
+                }
+            }
+        }
+    }
+}
+
+impl File {
+    /// A file with this durable content.
+    pub(super) fn of(durable: Vec<u8>) -> Self {
+        File { bytes: durable.clone(), durable, ..File::default() }
+    }
+
+    pub(super) fn push(&mut self, what: What) -> u64 {
+        what.apply(&mut self.bytes);
+        self.next_change += 1;
+        self.changes.push(Change { id: self.next_change, is_durable: false, what });
+        self.next_change
+    }
+
+    /// Makes one change durable, and folds what can be folded.
+    pub(super) fn settle(&mut self, id: u64) {
+        for change in &mut self.changes {
+            change.is_durable |= change.id == id;
+        }
+        // Only from the front: a change that was overwritten later must not come back over it at a crash.
+        let count = self.changes.iter().take_while(|change| change.is_durable).count();
+        for change in self.changes.drain(..count) {
+            change.what.apply(&mut self.durable);
+        }
+    }
+
+    pub(super) fn settle_all(&mut self) {
+        for change in self.changes.drain(..) {
+            change.what.apply(&mut self.durable);
+        }
+    }
+
+    /// What the device would give after a failed sync: memory forgets what it could not write.
+    pub(super) fn reload(&mut self) {
+        self.bytes = self.durable.clone();
+        for change in &self.changes {
+            change.what.apply(&mut self.bytes);
+        }
+    }
+
+    fn survivor(&self, how: Crash, random: &SeededRandom) -> Vec<u8> {
+        let mut content = self.durable.clone();
+        for change in &self.changes {
+            match how {
+                _ if change.is_durable => change.what.apply(&mut content),
+                Crash::PowerNothing => {}
+                Crash::Process | Crash::PowerEverything => change.what.apply(&mut content),
+                Crash::Power(_) => change.what.apply_torn(&mut content, random),
+            }
+        }
+        content
+    }
+}
+
+impl Content {
+    pub(super) fn change_names(&mut self, change: NameChange) {
+        for (path, entry) in &change {
+            set_name(&mut self.names, path, *entry);
+        }
+        self.name_changes.push(change);
+    }
+
+    /// Makes the changes of names in `directory` durable, with the earlier ones that they build upon.
+    pub(super) fn settle_names(&mut self, directory: &str) {
+        let mut wanted = BTreeSet::new();
+        let mut keep = vec![false; self.name_changes.len()];
+        for (index, change) in self.name_changes.iter().enumerate().rev() {
+            let touches = change
+                .iter()
+                .any(|(path, _)| parent_directory(path) == directory || wanted.contains(path.as_str()));
+            if touches {
+                wanted.extend(change.iter().map(|(path, _)| path.as_str()));
+            }
+            keep[index] = !touches;
+        }
+        let mut keep = keep.into_iter();
+        let durable_names = &mut self.durable_names;
+        self.name_changes.retain(|change| {
+            let stays = keep.next().expect("one per change");
+            if !stays {
+                for (path, entry) in change {
+                    set_name(durable_names, path, *entry);
+                }
+            }
+            stays
+        });
+        self.forget_unreachable();
+    }
+
+    /// Frees files without a name, now or after any crash, that no one has open.
+    fn forget_unreachable(&mut self) {
+        let named = self.names.values().chain(self.durable_names.values()).copied();
+        let renamed = self.name_changes.iter().flatten().filter_map(|(_, entry)| *entry);
+        let mut reachable = BTreeSet::new();
+        for entry in named.chain(renamed) {
+            if let Entry::File(id) = entry {
+                reachable.insert(id);
+            }
+        }
+        self.files.retain(|id, file| Arc::strong_count(&file.handles) > 1 || reachable.contains(id));
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        let files = self.names.values().filter_map(|entry| match entry {
+            Entry::File(id) => self.files.get(id),
+            Entry::Directory => None,
+        });
+        files.map(|file| file.bytes.len() as u64).sum()
+    }
+
+    pub(super) fn after(&self, how: Crash) -> Content {
+        if how == Crash::Process {
+            return self.clone();
+        }
+        let random = SeededRandom::new(if let Crash::Power(seed) = how { seed } else { 0 });
+        let mut names = self.durable_names.clone();
+        for change in &self.name_changes {
+            let survives = match how {
+                Crash::PowerNothing => false,
+                Crash::Power(_) => random.one_in(2),
+                Crash::Process | Crash::PowerEverything => true,
+            };
+            if survives {
+                for (path, entry) in change {
+                    set_name(&mut names, path, *entry);
+                }
+            }
+        }
+        // Whatever is in a directory that is gone is gone; parents come before what they hold.
+        for (path, entry) in std::mem::take(&mut names) {
+            let parent = parent_directory(&path);
+            if parent.is_empty() || names.get(parent) == Some(&Entry::Directory) {
+                names.insert(path, entry);
+            }
+        }
+        let mut files = BTreeMap::new();
+        for entry in names.values() {
+            if let Entry::File(id) = entry {
+                files.insert(*id, File::of(self.files[id].survivor(how, &random)));
+            }
+        }
+        Content {
+            files,
+            next_file: self.next_file,
+            durable_names: names.clone(),
+            names,
+            name_changes: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn set_name(names: &mut BTreeMap<String, Entry>, path: &str, entry: Option<Entry>) {
+    match entry {
+        Some(entry) => names.insert(path.to_owned(), entry),
+        None => names.remove(path),
+    };
+}
