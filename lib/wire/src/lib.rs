@@ -7,6 +7,7 @@ pub mod aws_cbor;
 pub mod aws_json;
 pub mod bounds;
 pub mod event_stream;
+pub mod hot;
 mod notation;
 pub mod protocol;
 

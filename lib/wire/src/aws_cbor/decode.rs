@@ -106,7 +106,7 @@ impl Tree<'_> {
     fn list(&mut self, depth: usize) -> Result<Value, DecodeError> {
         let length = self.decoder.array()?;
         let mut list = Vec::new();
-        while self.goes_on(length, list.len())? {
+        while goes_on(&mut self.decoder, length, list.len() as u64)? {
             list.push(self.value(depth + 1)?);
         }
         Ok(Value::List(list))
@@ -115,16 +115,11 @@ impl Tree<'_> {
     fn map(&mut self, depth: usize) -> Result<Value, DecodeError> {
         let length = self.decoder.map()?;
         let mut map = Vec::new();
-        while self.goes_on(length, map.len())? {
+        while goes_on(&mut self.decoder, length, map.len() as u64)? {
             let name = text(&mut self.decoder)?;
             map.push((name, self.value(depth + 1)?));
         }
         Ok(Value::Map(map))
-    }
-
-    /// Whether a list or map of this length (`None`: until a break) has more than `taken`; takes the break.
-    fn goes_on(&mut self, length: Option<u64>, taken: usize) -> Result<bool, DecodeError> {
-        goes_on(&mut self.decoder, length, taken)
     }
 }
 
@@ -132,10 +127,10 @@ impl Tree<'_> {
 pub(super) fn goes_on(
     decoder: &mut Decoder<'_>,
     length: Option<u64>,
-    taken: usize,
+    taken: u64,
 ) -> Result<bool, DecodeError> {
     match length {
-        Some(length) => Ok((taken as u64) < length),
+        Some(length) => Ok(taken < length),
         None => {
             let more = decoder.datatype()? != Type::Break;
             if !more {

@@ -4,9 +4,11 @@
 
 mod decode;
 mod encode;
+mod scan;
 
 pub use decode::decode;
 pub(crate) use encode::Cbor;
+pub(crate) use scan::CborScan;
 
 use thalweg_shape::Value;
 

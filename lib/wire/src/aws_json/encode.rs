@@ -52,7 +52,10 @@ impl Notation for Json {
     }
 
     fn integer(out: &mut Vec<u8>, number: i64) {
-        write!(out, "{number}").expect("writing to memory does not fail");
+        if number < 0 {
+            out.push(b'-');
+        }
+        decimal(out, number.unsigned_abs());
     }
 
     /// Never in exponent form. JSON has no word for what is not a number: null.
@@ -90,13 +93,38 @@ impl Notation for Json {
         out.push(b'"');
     }
 
+    /// As [`Timestamp`] displays itself: seconds with three decimals, never in exponent form.
     fn timestamp(out: &mut Vec<u8>, timestamp: Timestamp) {
-        write!(out, "{timestamp}").expect("writing to memory does not fail");
+        let millis = timestamp.as_millis();
+        if millis < 0 {
+            out.push(b'-');
+        }
+        decimal(out, millis.unsigned_abs() / 1000);
+        let fraction = millis.unsigned_abs() % 1000;
+        let digits = [fraction / 100, fraction / 10 % 10, fraction % 10].map(|digit| b'0' + digit as u8);
+        out.push(b'.');
+        out.extend_from_slice(&digits);
     }
 
     fn bytes_length(length: usize) -> usize {
         length.div_ceil(3) * 4 + 2
     }
+}
+
+/// The digits of a number, without the formatter.
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    // 2^64 has 20 digits.
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
 }
 
 fn is_escaped(byte: u8) -> bool {

@@ -2,9 +2,11 @@
 
 mod decode;
 mod encode;
+mod scan;
 
 pub use decode::decode;
 pub(crate) use encode::Json;
+pub(crate) use scan::JsonScan;
 
 use thalweg_shape::Value;
 
