@@ -53,7 +53,9 @@ pub fn coerce(value: Value, schema: &Schema) -> Result<Value, TypeMismatch> {
     match schema {
         Schema::Boolean => match value {
             Value::Boolean(_) | Value::Null => Ok(value),
-            Value::Text(text) => mismatch(format!("'{}' can not be converted to an Boolean", text.to_uppercase())),
+            Value::Text(text) => {
+                mismatch(format!("'{}' can not be converted to an Boolean", text.to_uppercase()))
+            }
             other => scalar_mismatch(&other, "an Boolean"),
         },
         Schema::Integer { .. } => whole_number(value, "an Integer", i64::from(i32::MIN), i64::from(i32::MAX)),
@@ -74,12 +76,15 @@ pub fn coerce(value: Value, schema: &Schema) -> Result<Value, TypeMismatch> {
         Schema::Timestamp => match value {
             Value::Timestamp(_) | Value::Null => Ok(value),
             Value::Integer(seconds) => Ok(Value::Timestamp(Timestamp::from_seconds(seconds))),
-            Value::Float(seconds) => Ok(Value::Timestamp(Timestamp::from_millis((seconds * 1000.0).round() as i64))),
+            Value::Float(seconds) => {
+                Ok(Value::Timestamp(Timestamp::from_millis((seconds * 1000.0).round() as i64)))
+            }
             other => scalar_mismatch(&other, "milliseconds since epoch"),
         },
         Schema::List { member, .. } => match value {
             Value::List(values) => {
-                let values: Result<Vec<_>, _> = values.into_iter().map(|value| coerce(value, member)).collect();
+                let values: Result<Vec<_>, _> =
+                    values.into_iter().map(|value| coerce(value, member)).collect();
                 Ok(Value::List(values?))
             }
             Value::Map(_) => mismatch("Start of structure or map found where not expected."),
@@ -146,7 +151,8 @@ fn base64(text: &str) -> Result<Bytes, TypeMismatch> {
         !alphabet || (**byte == b'=' && bytes.get(place + 1).is_some_and(|next| *next != b'='))
     });
     if bytes.len() % 4 != 0 {
-        message += &format!("Base64 encoded length is expected a multiple of 4 bytes but found: {}", bytes.len());
+        message +=
+            &format!("Base64 encoded length is expected a multiple of 4 bytes but found: {}", bytes.len());
     } else if let Some((place, _)) = odd {
         let character = text[place..].chars().next().expect("the place is in the text");
         message += &format!("Invalid Base64 character: '{character}'");
@@ -183,7 +189,9 @@ mod tests {
         check(
             Value::Integer(1),
             &TEXT,
-            Err("class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to an String"),
+            Err(
+                "class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to an String",
+            ),
         );
         check(Value::Boolean(true), &TEXT, Err("class java.lang.Boolean can not be converted to an String"));
         check(Value::List(vec![]), &TEXT, Err("Start of list found where not expected"));
@@ -210,12 +218,22 @@ mod tests {
         check(
             text("abc"),
             &BLOB,
-            Err("'abc' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes \
-                 but found: 3"),
+            Err(
+                "'abc' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes \
+                 but found: 3",
+            ),
         );
-        check(text("=aaa"), &BLOB, Err("'=aaa' can not be converted to a Blob: Invalid Base64 character: '='"));
-        check(text("Yé=="), &BLOB, Err("'Yé==' can not be converted to a Blob: Base64 encoded length is expected a \
-                 multiple of 4 bytes but found: 5"));
+        check(
+            text("=aaa"),
+            &BLOB,
+            Err("'=aaa' can not be converted to a Blob: Invalid Base64 character: '='"),
+        );
+        check(
+            text("Yé=="),
+            &BLOB,
+            Err("'Yé==' can not be converted to a Blob: Base64 encoded length is expected a \
+                 multiple of 4 bytes but found: 5"),
+        );
         check(
             text("YQ=b"),
             &BLOB,

@@ -112,7 +112,8 @@ impl Pattern {
     pub fn matches(&self, text: &str) -> bool {
         self.compiled
             .get_or_init(|| {
-                Regex::new(&format!("^(?:{})$", self.source)).expect("the generator's tests compile each pattern")
+                Regex::new(&format!("^(?:{})$", self.source))
+                    .expect("the generator's tests compile each pattern")
             })
             .is_match(text)
     }

@@ -29,7 +29,9 @@ fn structure(value: &Value, schema: &StructureSchema, path: &str, found: &mut Ve
         let path = join(path, &lower_first(member.name));
         match value.member(member.name) {
             Some(value) => check(value, member.schema, &path, found),
-            None if member.required => report(&Value::Null, member.schema, &path, "Member must not be null", found),
+            None if member.required => {
+                report(&Value::Null, member.schema, &path, "Member must not be null", found)
+            }
             None => {}
         }
     }
@@ -40,10 +42,22 @@ fn check(value: &Value, schema: &Schema, path: &str, found: &mut Vec<String>) {
         (_, Value::Null) => {}
         (Schema::Integer { min, max } | Schema::Long { min, max }, Value::Integer(number)) => {
             if let Some(min) = min.filter(|min| number < min) {
-                report(value, schema, path, &format!("Member must have value greater than or equal to {min}"), found);
+                report(
+                    value,
+                    schema,
+                    path,
+                    &format!("Member must have value greater than or equal to {min}"),
+                    found,
+                );
             }
             if let Some(max) = max.filter(|max| number > max) {
-                report(value, schema, path, &format!("Member must have value less than or equal to {max}"), found);
+                report(
+                    value,
+                    schema,
+                    path,
+                    &format!("Member must have value less than or equal to {max}"),
+                    found,
+                );
             }
         }
         (Schema::Text { min, max, pattern, values }, Value::Text(text)) => {
@@ -62,39 +76,27 @@ fn check(value: &Value, schema: &Schema, path: &str, found: &mut Vec<String>) {
         }
         (Schema::List { member, min, max }, Value::List(values)) => {
             length(value, schema, path, values.len(), *min, *max, found);
-            if let Some(rule) = every_text(member, values.iter()) {
+            if let Some(rule) = broken_text_rule(member, values) {
                 report(value, schema, path, &format!("Member must satisfy constraint: [{rule}]"), found);
-                return;
             }
             for (index, element) in values.iter().enumerate() {
                 if found.len() >= VIOLATIONS_MAX {
                     return;
                 }
-                let path = format!("{path}.{}.member", index + 1);
-                match (member, element) {
-                    (_, Value::Null) => report(element, member, &path, "Member must not be null", found),
-                    (Schema::Text { .. }, _) if is_plain_text(member) => {}
-                    _ => check(element, member, &path, found),
-                }
+                element_check(element, member, &format!("{path}.{}.member", index + 1), found);
             }
         }
         (Schema::Map { key, value: element, min, max }, Value::Map(members)) => {
             length(value, schema, path, members.len(), *min, *max, found);
-            if let Some(rule) = every_name(key, members) {
-                report(value, schema, path, &format!("Map keys must satisfy constraint: [{rule}]"), found);
+            if members.iter().any(|(name, _)| breaks_text_rules(key, name)) {
+                let rule = format!("Map keys must satisfy constraint: [{}]", text_rules(key));
+                report(value, schema, path, &rule, found);
             }
-            if let Some(rule) = every_text(element, members.iter().map(|(_, value)| value)) {
+            if let Some(rule) = broken_text_rule(element, members.iter().map(|(_, value)| value)) {
                 report(value, schema, path, &format!("Map value must satisfy constraint: [{rule}]"), found);
-            } else if !is_plain_text(element) {
-                for (name, value) in members {
-                    check(value, element, &format!("{path}.{name}.member"), found);
-                }
             }
             for (name, value) in members {
-                if *value == Value::Null {
-                    let path = format!("{path}.{name}.member");
-                    report(value, element, &path, "Member must not be null", found);
-                }
+                element_check(value, element, &format!("{path}.{name}.member"), found);
             }
         }
         (Schema::Structure(schema), value) => structure(value, schema, path, found),
@@ -102,9 +104,13 @@ fn check(value: &Value, schema: &Schema, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Text that only its length bounds: AWS checks such elements of a list or map together.
-fn is_plain_text(schema: &Schema) -> bool {
-    matches!(schema, Schema::Text { pattern: None, values: [], .. })
+/// An element of a list or map: none may be null; texts are checked together ([`broken_text_rule`]).
+fn element_check(element: &Value, schema: &Schema, path: &str, found: &mut Vec<String>) {
+    match (element, schema) {
+        (Value::Null, _) => report(element, schema, path, "Member must not be null", found),
+        (_, Schema::Text { .. }) => {}
+        _ => check(element, schema, path, found),
+    }
 }
 
 fn length(
@@ -117,37 +123,45 @@ fn length(
     found: &mut Vec<String>,
 ) {
     if let Some(min) = min.filter(|min| length < *min) {
-        report(value, schema, path, &format!("Member must have length greater than or equal to {min}"), found);
+        report(
+            value,
+            schema,
+            path,
+            &format!("Member must have length greater than or equal to {min}"),
+            found,
+        );
     }
     if let Some(max) = max.filter(|max| length > *max) {
         report(value, schema, path, &format!("Member must have length less than or equal to {max}"), found);
     }
 }
 
-/// The length rule of plain texts, if one of them breaks it.
-fn every_text<'a>(schema: &Schema, mut values: impl Iterator<Item = &'a Value>) -> Option<String> {
-    let Schema::Text { min, max, pattern: None, values: [] } = schema else { return None };
-    let breaks = |text: &str| {
-        let length = text.chars().count();
-        min.is_some_and(|min| length < min) || max.is_some_and(|max| length > max)
-    };
-    values.any(|value| matches!(value, Value::Text(text) if breaks(text))).then(|| length_rule(*min, *max))
+/// AWS checks the texts of a list or map together and then names all of their rules.
+fn broken_text_rule<'a>(schema: &Schema, values: impl IntoIterator<Item = &'a Value>) -> Option<String> {
+    values
+        .into_iter()
+        .any(|value| matches!(value, Value::Text(text) if breaks_text_rules(schema, text)))
+        .then(|| text_rules(schema))
 }
 
-/// The length rule of a map's names, if one of them breaks it.
-fn every_name(schema: &Schema, members: &[(String, Value)]) -> Option<String> {
-    let Schema::Text { min, max, .. } = schema else { return None };
-    let breaks = |text: &str| {
-        let length = text.chars().count();
-        min.is_some_and(|min| length < min) || max.is_some_and(|max| length > max)
-    };
-    members.iter().any(|(name, _)| breaks(name)).then(|| length_rule(*min, *max))
+fn breaks_text_rules(schema: &Schema, text: &str) -> bool {
+    let Schema::Text { min, max, pattern, values } = schema else { return false };
+    let length = text.chars().count();
+    min.is_some_and(|min| length < min)
+        || max.is_some_and(|max| length > max)
+        || pattern.as_ref().is_some_and(|pattern| !pattern.matches(text))
+        || !(values.is_empty() || values.contains(&text))
 }
 
-fn length_rule(min: Option<usize>, max: Option<usize>) -> String {
-    let max = max.map(|max| format!("Member must have length less than or equal to {max}"));
-    let min = min.map(|min| format!("Member must have length greater than or equal to {min}"));
-    max.into_iter().chain(min).collect::<Vec<_>>().join(", ")
+fn text_rules(schema: &Schema) -> String {
+    let Schema::Text { min, max, pattern, values } = schema else { return String::new() };
+    let rules = [
+        max.map(|max| format!("Member must have length less than or equal to {max}")),
+        min.map(|min| format!("Member must have length greater than or equal to {min}")),
+        pattern.as_ref().map(|p| format!("Member must satisfy regular expression pattern: {}", p.source)),
+        (!values.is_empty()).then(|| format!("Member must satisfy enum value set: [{}]", values.join(", "))),
+    ];
+    rules.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn report(value: &Value, schema: &Schema, path: &str, rule: &str, found: &mut Vec<String>) {
@@ -252,7 +266,8 @@ mod tests {
 
     #[track_caller]
     fn check_violations(members: &[(&str, Value)], expected: &[&str]) {
-        let mut members: Vec<_> = members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let mut members: Vec<_> =
+            members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         if !members.iter().any(|(name, _)| name == "Name") {
             members.push(("Name".to_owned(), text("abc")));
         }
@@ -284,7 +299,8 @@ mod tests {
 
     #[test]
     fn lists_are_counted_from_one() {
-        let entry = |bytes: &'static [u8]| Value::Map(vec![("Data".into(), Value::Bytes(Bytes::from_static(bytes)))]);
+        let entry =
+            |bytes: &'static [u8]| Value::Map(vec![("Data".into(), Value::Bytes(Bytes::from_static(bytes)))]);
         check_violations(
             &[("Entries", Value::List(vec![entry(b"ok"), entry(b"long"), Value::Map(vec![])]))],
             &[
@@ -299,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_that_only_their_length_bounds_are_reported_together() {
+    fn texts_in_lists_and_maps_are_reported_together() {
         check_violations(
             &[("Tags", Value::Map(vec![("abc".into(), text("x")), ("a".into(), text(""))]))],
             &[
