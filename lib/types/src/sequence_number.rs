@@ -36,6 +36,8 @@ const SECONDS_MAX: u64 = 16_025_175_000;
 const DIGITS_MAX: usize = 57;
 /// 10^19, the largest power of ten in a u64.
 const CHUNK: u64 = 10_000_000_000_000_000_000;
+/// Digits in a chunk.
+const CHUNK_DIGITS: usize = 19;
 
 impl SequenceNumber {
     fn assemble(created: u64, shard: ShardIndex, counter: u64, arrival: u64) -> Self {
@@ -58,6 +60,12 @@ impl SequenceNumber {
     /// The number that a closed shard ends with; every record of it has a smaller one.
     pub fn shard_end(created: Timestamp, shard: ShardIndex, closed: Timestamp) -> Self {
         Self::assemble(created.as_seconds(), shard, COUNTER_END, closed.as_seconds())
+    }
+
+    /// A number between those of the records at `offset - 1` and `offset`: where a reader stands who has read all
+    /// before `offset`. It grows with `at`, which is not before the arrival of the record at `offset - 1`.
+    pub fn of_place(created: Timestamp, shard: ShardIndex, offset: Offset, at: Timestamp) -> Self {
+        Self::assemble(created.as_seconds(), shard, offset, at.as_seconds())
     }
 
     /// Reads the decimal form.
@@ -144,26 +152,35 @@ impl SequenceNumber {
 
     /// The decimal digits, without going through the formatter.
     pub fn digits(self) -> Digits {
-        let mut words = [self.high, (self.low >> 64) as u64, self.low as u64];
+        // Three chunks of 19 digits, from the left. The number is below 2^186, so each quotient of a step fits
+        // into 64 bits: high < 10^19, and number / 10^19 / 2^64 < 10^19.
+        let (high, low) = divide(self.high, (self.low >> 64) as u64);
+        let (middle, right) = divide(low, self.low as u64);
+        let (left, middle) = divide(high, middle);
         let mut text = [b'0'; DIGITS_MAX];
-        let mut end = DIGITS_MAX;
-        while end > 0 {
-            let mut remainder = 0u64;
-            for word in &mut words {
-                let dividend = u128::from(remainder) << 64 | u128::from(*word);
-                *word = (dividend / u128::from(CHUNK)) as u64;
-                remainder = (dividend % u128::from(CHUNK)) as u64;
-            }
-            let start = end.saturating_sub(19);
-            for place in text[start..end].iter_mut().rev() {
-                *place = b'0' + (remainder % 10) as u8;
-                remainder /= 10;
-            }
-            end = start;
+        for (chunk, place) in [left, middle, right].into_iter().zip(text.chunks_exact_mut(CHUNK_DIGITS)) {
+            write_chunk(chunk, place);
         }
         let start = text.iter().position(|&digit| digit != b'0').unwrap_or(DIGITS_MAX - 1);
         Digits { text, start: start as u8 }
     }
+}
+
+/// `high * 2^64 + low` by 10^19: quotient and remainder. Exact as long as `high` is below 10^19.
+fn divide(high: u64, low: u64) -> (u64, u64) {
+    let dividend = u128::from(high) << 64 | u128::from(low);
+    let quotient = (dividend / u128::from(CHUNK)) as u64;
+    (quotient, low.wrapping_sub(quotient.wrapping_mul(CHUNK)))
+}
+
+/// Writes 19 digits, two at a time.
+fn write_chunk(mut chunk: u64, place: &mut [u8]) {
+    for pair in place[1..].rchunks_exact_mut(2) {
+        let two = chunk % 100;
+        chunk /= 100;
+        pair.copy_from_slice(&[b'0' + (two / 10) as u8, b'0' + (two % 10) as u8]);
+    }
+    place[0] = b'0' + chunk as u8;
 }
 
 /// The decimal form of a sequence number, on the stack.
@@ -219,6 +236,19 @@ mod tests {
         assert!(end < child, "a child's numbers exceed its parent's");
         assert_eq!((start.offset_at(), start.offset_after()), (0, 0));
         assert_eq!((first.offset_at(), first.offset_after()), (0, 1));
+    }
+
+    #[test]
+    fn a_place_lies_between_the_records_around_it() {
+        let created = Timestamp::from_seconds(1_700_000_000);
+        let (shard, arrival) = (ShardIndex(17), Timestamp::from_seconds(1_700_000_007));
+        let later = Timestamp::from_seconds(1_700_000_012);
+        let place = |offset, at| SequenceNumber::of_place(created, shard, offset, at);
+        let record = |offset| SequenceNumber::of_record(created, shard, offset, arrival);
+        assert!(SequenceNumber::shard_start(created, shard) < place(0, later) && place(0, later) < record(0));
+        assert_eq!(place(5, arrival), record(4), "at the moment when the last record came, they are the same");
+        assert!(record(4) < place(5, later) && place(5, later) < record(5));
+        assert_eq!((place(5, later).offset_at(), place(5, later).offset_after()), (4, 5));
     }
 
     #[test]
