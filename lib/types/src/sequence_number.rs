@@ -246,7 +246,11 @@ mod tests {
         let place = |offset, at| SequenceNumber::of_place(created, shard, offset, at);
         let record = |offset| SequenceNumber::of_record(created, shard, offset, arrival);
         assert!(SequenceNumber::shard_start(created, shard) < place(0, later) && place(0, later) < record(0));
-        assert_eq!(place(5, arrival), record(4), "at the moment when the last record came, they are the same");
+        assert_eq!(
+            place(5, arrival),
+            record(4),
+            "at the moment when the last record came, they are the same"
+        );
         assert!(record(4) < place(5, later) && place(5, later) < record(5));
         assert_eq!((place(5, later).offset_at(), place(5, later).offset_after()), (4, 5));
     }
