@@ -10,10 +10,14 @@
 
 pub mod conformance;
 pub mod memory;
+pub mod rows;
 
 use bytes::Bytes;
-use thalweg_system::BoxFuture;
+pub use thalweg_system::BoxFuture;
 use tokio::sync::watch;
+
+pub use memory::MemoryCatalog;
+pub use rows::Rows;
 
 /// Grows by one with each commit; 0 is before the first.
 pub type Version = u64;
@@ -40,6 +44,24 @@ pub enum Condition {
     AtVersion(Bytes, Version),
 }
 
+impl Condition {
+    /// The key that it is about.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Condition::Absent(key) | Condition::Present(key) | Condition::AtVersion(key, _) => key,
+        }
+    }
+
+    /// Whether it holds where the key's row has this version, or where there is no row.
+    pub fn holds(&self, version: Option<Version>) -> bool {
+        match self {
+            Condition::Absent(_) => version.is_none(),
+            Condition::Present(_) => version.is_some(),
+            Condition::AtVersion(_, wanted) => version == Some(*wanted),
+        }
+    }
+}
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
@@ -47,6 +69,15 @@ pub enum Write {
     Put(Bytes, Bytes),
     /// Remove the row, if there is one.
     Delete(Bytes),
+}
+
+impl Write {
+    /// The key that it changes.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Write::Put(key, _) | Write::Delete(key) => key,
+        }
+    }
 }
 
 /// Why rows could not be read.
@@ -82,7 +113,7 @@ pub trait Catalog: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Vec<Row>, CatalogError>>;
 
     /// Applies all of `writes` if all of `conditions` hold; answers the commit's version. A key may be written
-    /// at most once in a commit.
+    /// at most once in a commit: otherwise it is `NotApplied`. Dropping the returned future does not undo it.
     fn commit(
         &self,
         conditions: Vec<Condition>,
