@@ -8,6 +8,7 @@
 mod change;
 mod consumer;
 mod errors;
+mod iterator;
 mod kinesis;
 mod operations;
 mod registry;
