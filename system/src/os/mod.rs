@@ -19,4 +19,4 @@ pub use clock::OsClock;
 pub use disk::OsDisk;
 pub use file::Durability;
 pub use random::OsRandom;
-pub use spawn::OsSpawn;
+pub use spawn::{OsNetworkSpawn, OsSpawn};

@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokio::runtime::Builder;
+
 use crate::{BoxFuture, Spawn, TaskHandle};
 
 /// Runs each task on an operating system thread of its own, under a small tokio runtime with time (and without
@@ -15,38 +17,59 @@ impl Spawn for OsSpawn {
     /// # Panics
     /// When the operating system gives no thread.
     fn spawn(&self, name: &str, task: BoxFuture<'static, ()>) -> TaskHandle {
-        let (ended, end) = tokio::sync::oneshot::channel::<()>();
-        let thread_name = name.to_owned();
-        let run = move || {
-            let task = AssertUnwindSafe(task);
-            // Whole-closure capture: the wrapper, not its field, is what may cross the unwind.
-            let outcome = catch_unwind(move || {
-                let task = task;
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_time()
-                    .build()
-                    .expect("a runtime without network needs nothing from the system");
-                runtime.block_on(task.0);
-            });
-            if outcome.is_err() {
-                // Straight to standard error: the logger may be what failed. The hook has printed the panic itself.
-                eprintln!(
-                    "thalweg: the task \"{thread_name}\" panicked; the process ends so that no one waits for it"
-                );
-                std::process::abort();
-            }
-            // Whoever waited may have gone; the end is not theirs alone.
-            let _ = ended.send(());
-        };
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(run)
-            .unwrap_or_else(|error| panic!("no thread for the task \"{name}\": {error}"));
-        TaskHandle(Box::pin(async move {
-            // An error would mean that the thread ended without sending: a panic, and that aborts.
-            let _ = end.await;
-        }))
+        on_a_thread(name, task, |builder| builder.enable_time())
     }
+}
+
+/// As [`OsSpawn`], under a runtime with network too: for loops that own sockets. Such a loop must not block its
+/// thread, and may start tasks by `tokio::spawn`; those end with the loop.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsNetworkSpawn;
+
+impl Spawn for OsNetworkSpawn {
+    /// # Panics
+    /// When the operating system gives no thread.
+    fn spawn(&self, name: &str, task: BoxFuture<'static, ()>) -> TaskHandle {
+        on_a_thread(name, task, |builder| builder.enable_all())
+    }
+}
+
+/// Runs `task` on a thread of its own, under a runtime of its own with the drivers that `enable` names.
+fn on_a_thread(
+    name: &str,
+    task: BoxFuture<'static, ()>,
+    enable: fn(&mut Builder) -> &mut Builder,
+) -> TaskHandle {
+    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    let thread_name = name.to_owned();
+    let run = move || {
+        let task = AssertUnwindSafe(task);
+        // Whole-closure capture: the wrapper, not its field, is what may cross the unwind.
+        let outcome = catch_unwind(move || {
+            let task = task;
+            let runtime = enable(&mut Builder::new_current_thread())
+                .build()
+                .expect("the system gives a process its drivers unless it is out of file descriptors");
+            runtime.block_on(task.0);
+        });
+        if outcome.is_err() {
+            // Straight to standard error: the logger may be what failed. The hook has printed the panic itself.
+            eprintln!(
+                "thalweg: the task \"{thread_name}\" panicked; the process ends so that no one waits for it"
+            );
+            std::process::abort();
+        }
+        // Whoever waited may have gone; the end is not theirs alone.
+        let _ = ended.send(());
+    };
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .unwrap_or_else(|error| panic!("no thread for the task \"{name}\": {error}"));
+    TaskHandle(Box::pin(async move {
+        // An error would mean that the thread ended without sending: a panic, and that aborts.
+        let _ = end.await;
+    }))
 }
 
 #[cfg(test)]
