@@ -11,6 +11,7 @@ mod errors;
 mod iterator;
 mod kinesis;
 mod operations;
+mod rate;
 mod registry;
 mod resolve;
 mod service;
