@@ -500,7 +500,7 @@ proptest! {
             });
             let failed = results.iter().filter(|(_, _, placed, _)| !placed).count();
             let mut out = Vec::new();
-            put_records_answer(&mut out, protocol, &hot, encryption(encrypted));
+            put_records_answer(&mut out, protocol, hot.iter().copied(), encryption(encrypted));
             check_written(protocol, &out, &map(vec![
                 ("FailedRecordCount", Value::Integer(i64::try_from(failed).expect("few"))),
                 ("Records", Value::List(tree.collect())),

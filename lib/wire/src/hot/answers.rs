@@ -32,11 +32,12 @@ const ENTRY_OVERHEAD: usize = 48;
 /// What the answer takes beside its entries.
 const ANSWER_OVERHEAD: usize = 96;
 
-/// Appends the answer to a PutRecords: one result per record, in the request's order.
-pub fn put_records_answer(
+/// Appends the answer to a PutRecords: one result per record, in the request's order. Goes through the results
+/// twice: once to count.
+pub fn put_records_answer<'a>(
     out: &mut Vec<u8>,
     protocol: Protocol,
-    results: &[PutResult<'_>],
+    results: impl Iterator<Item = PutResult<'a>> + Clone,
     encryption_type: Option<&str>,
 ) {
     match protocol {
@@ -45,10 +46,14 @@ pub fn put_records_answer(
     }
 }
 
-fn put_records<N: Notation>(out: &mut Vec<u8>, results: &[PutResult<'_>], encryption_type: Option<&str>) {
+fn put_records<'a, N: Notation>(
+    out: &mut Vec<u8>,
+    results: impl Iterator<Item = PutResult<'a>> + Clone,
+    encryption_type: Option<&str>,
+) {
     let mut failed = 0;
     let mut bytes = ANSWER_OVERHEAD;
-    for result in results {
+    for result in results.clone() {
         bytes += ENTRY_OVERHEAD;
         bytes += match result {
             PutResult::Placed { .. } => SEQUENCE_NUMBER + SHARD_ID,
@@ -69,8 +74,8 @@ fn put_records<N: Notation>(out: &mut Vec<u8>, results: &[PutResult<'_>], encryp
         N::open_map(out);
         match result {
             PutResult::Placed { sequence_number: number, shard } => {
-                sequence_number::<N>(out, "SequenceNumber", *number);
-                shard_id::<N>(out, "ShardId", *shard);
+                sequence_number::<N>(out, "SequenceNumber", number);
+                shard_id::<N>(out, "ShardId", shard);
             }
             PutResult::Failed { code, message } => {
                 N::member(out, "ErrorCode");
