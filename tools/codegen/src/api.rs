@@ -23,11 +23,13 @@ use crate::service::{{Answer, Call, EventStream, HotAnswer, Reply, Service, not_
 
 "
     );
-    let (mut table, mut methods, mut hot, mut calls) = (String::new(), String::new(), String::new(), String::new());
+    let (mut table, mut methods, mut hot, mut calls) =
+        (String::new(), String::new(), String::new(), String::new());
     for (name, operation) in &model.facts.operations {
         let function = naming::snake(name);
         let input = operation.input.as_ref().map_or("()", |input| &input.shape);
-        let streaming = operation.output.as_ref().is_some_and(|o| model.is_event_stream_or_holds_one(&o.shape));
+        let streaming =
+            operation.output.as_ref().is_some_and(|o| model.is_event_stream_or_holds_one(&o.shape));
         let output = match &operation.output {
             Some(_) if streaming => "EventStream",
             Some(output) => &output.shape,

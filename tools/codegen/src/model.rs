@@ -83,8 +83,9 @@ pub(crate) struct Shape {
     pub(crate) member: Option<Reference>,
     pub(crate) key: Option<Reference>,
     pub(crate) value: Option<Reference>,
-    pub(crate) min: Option<i64>,
-    pub(crate) max: Option<i64>,
+    /// Whole for lengths and counts; a few doubles of the family have fractions.
+    pub(crate) min: Option<f64>,
+    pub(crate) max: Option<f64>,
     pub(crate) pattern: Option<String>,
     #[serde(default, rename = "enum")]
     pub(crate) values: Vec<String>,
@@ -155,7 +156,9 @@ impl Model {
                 continue;
             }
             open.extend(model.members(&name).map(|member| member.shape));
-            open.extend([&shape.member, &shape.key, &shape.value].into_iter().flatten().map(|r| r.shape.clone()));
+            open.extend(
+                [&shape.member, &shape.key, &shape.value].into_iter().flatten().map(|r| r.shape.clone()),
+            );
             model.reached.insert(name);
         }
         let event_streams: Vec<String> =
@@ -167,7 +170,10 @@ impl Model {
     }
 
     pub(crate) fn shape(&self, name: &str) -> &Shape {
-        self.facts.shapes.get(name).unwrap_or_else(|| panic!("the model names the shape {name} and does not have it"))
+        self.facts
+            .shapes
+            .get(name)
+            .unwrap_or_else(|| panic!("the model names the shape {name} and does not have it"))
     }
 
     /// A structure's members in the order in which AWS reports their violations.

@@ -10,7 +10,8 @@ pub(crate) fn snake(name: &str) -> String {
             out.push('_');
             continue;
         }
-        let after_lower = index > 0 && (characters[index - 1].is_lowercase() || characters[index - 1].is_ascii_digit());
+        let after_lower =
+            index > 0 && (characters[index - 1].is_lowercase() || characters[index - 1].is_ascii_digit());
         let before_lower = index > 0
             && characters[index - 1].is_uppercase()
             && characters.get(index + 1).is_some_and(|next| next.is_lowercase());

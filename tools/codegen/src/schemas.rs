@@ -28,7 +28,7 @@ pub(crate) fn schemas(model: &Model) -> String {
 /// `{name}`
 pub static {constant}: StructureSchema = StructureSchema {{ name: \"{name}\", members: &[{members}] }};
 /// `{name}` as a member.
-pub static {constant}_SCHEMA: Schema = Schema::Structure(&{constant});
+pub static MEMBER_{constant}: Schema = Schema::Structure(&{constant});
 "
             );
         } else {
@@ -61,20 +61,23 @@ fn scalar(model: &Model, name: &str) -> String {
         }
         "map" => {
             let key = &shape.key.as_ref().expect("maps have a key").shape;
-            let (key, value) = (rust::schema_name(model, key), rust::schema_name(model, rust::map_value(model, name)));
+            let (key, value) =
+                (rust::schema_name(model, key), rust::schema_name(model, rust::map_value(model, name)));
             format!("Schema::Map {{ key: &{key}, value: &{value}, min: {min}, max: {max} }}")
         }
         other => panic!("the generator does not know shapes of type {other} ({name})"),
     }
 }
 
-fn bound(bound: Option<i64>) -> String {
+fn bound(bound: Option<f64>) -> String {
     bound.map_or("None".to_owned(), |bound| format!("Some({bound})"))
 }
 
 /// Newer models anchor some patterns, `^(0|…)$`; AWS's messages show them without (recorded).
 fn unanchored(pattern: &str) -> &str {
-    let Some(inner) = pattern.strip_prefix("^(").and_then(|rest| rest.strip_suffix(")$")) else { return pattern };
+    let Some(inner) = pattern.strip_prefix("^(").and_then(|rest| rest.strip_suffix(")$")) else {
+        return pattern;
+    };
     let mut depth = 0i32;
     for character in inner.chars() {
         depth += i32::from(character == '(') - i32::from(character == ')');

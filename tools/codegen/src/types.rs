@@ -54,8 +54,11 @@ fn structure(model: &Model, name: &str, out: &mut String) {
     for member in &members {
         let (wire, field) = (&member.name, naming::field(&member.name));
         let (kind, converter) = (rust::type_of(model, &member.shape), rust::converter(model, &member.shape));
-        let (kind, method, note) =
-            if member.required { (kind, "required", ", required") } else { (format!("Option<{kind}>"), "optional", "") };
+        let (kind, method, note) = if member.required {
+            (kind, "required", ", required")
+        } else {
+            (format!("Option<{kind}>"), "optional", "")
+        };
         let _ = writeln!(fields, "/// `{wire}`{note}.\npub {field}: {kind},");
         let _ = writeln!(reads, "{field}: fields.{method}(\"{wire}\", {converter}),");
         if member.required {
@@ -75,7 +78,10 @@ fn structure(model: &Model, name: &str, out: &mut String) {
     } else {
         (
             format!("let mut fields = Fields::of(value);\nSelf {{ {reads} }}"),
-            format!("let mut members = Vec::with_capacity({});\n{writes}\nValue::Map(members)", members.len()),
+            format!(
+                "let mut members = Vec::with_capacity({});\n{writes}\nValue::Map(members)",
+                members.len()
+            ),
         )
     };
     let _ = write!(
@@ -133,7 +139,9 @@ pub(crate) fn errors(model: &Model) -> String {
     let mut out = rust::header(model, "Errors");
     out += "use thalweg_shape::Failure;\n";
     for (name, shape) in model.facts.shapes.iter().filter(|(_, shape)| shape.exception) {
-        let function = naming::snake(name.strip_suffix("Exception").unwrap_or(name));
+        // Where a model has both X and XException, each keeps its whole name.
+        let short = name.strip_suffix("Exception").filter(|short| !model.facts.shapes.contains_key(*short));
+        let function = naming::snake(short.unwrap_or(name));
         let side = if shape.fault { "server" } else { "client" };
         let _ = write!(
             out,

@@ -12,12 +12,12 @@ pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY: StructureSchema = 
     ],
 };
 /// `AcknowledgeDeadLetterQueueRecordsErrorEntry` as a member.
-pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY: Schema =
     Schema::Structure(&ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY);
 
 /// `AcknowledgeDeadLetterQueueRecordsErrorEntryList`
 pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_LIST: Schema =
-    Schema::List { member: &ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY, min: None, max: None };
 
 /// `AcknowledgeDeadLetterQueueRecordsInput`
 pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_INPUT: StructureSchema = StructureSchema {
@@ -32,7 +32,7 @@ pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_INPUT: StructureSchema = Struct
     ],
 };
 /// `AcknowledgeDeadLetterQueueRecordsInput` as a member.
-pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_INPUT_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_INPUT: Schema =
     Schema::Structure(&ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_INPUT);
 
 /// `AcknowledgeDeadLetterQueueRecordsOutput`
@@ -52,7 +52,7 @@ pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: StructureSchema = Struc
     ],
 };
 /// `AcknowledgeDeadLetterQueueRecordsOutput` as a member.
-pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: Schema =
     Schema::Structure(&ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT);
 
 /// `AcknowledgeDeadLetterQueueRecordsRequestEntry`
@@ -61,12 +61,12 @@ pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY: StructureSchema 
     members: &[Member { name: "ReceiptHandle", required: true, schema: &RECEIPT_HANDLE }],
 };
 /// `AcknowledgeDeadLetterQueueRecordsRequestEntry` as a member.
-pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY: Schema =
     Schema::Structure(&ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY);
 
 /// `AcknowledgeDeadLetterQueueRecordsRequestEntryList`
 pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Schema = Schema::List {
-    member: &ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_SCHEMA,
+    member: &MEMBER_ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY,
     min: Some(1),
     max: Some(10),
 };
@@ -77,12 +77,12 @@ pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY: StructureSchema =
     members: &[Member { name: "ReceiptHandle", required: true, schema: &RECEIPT_HANDLE }],
 };
 /// `AcknowledgeDeadLetterQueueRecordsResultEntry` as a member.
-pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY: Schema =
     Schema::Structure(&ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY);
 
 /// `AcknowledgeDeadLetterQueueRecordsResultEntryList`
 pub static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_LIST: Schema =
-    Schema::List { member: &ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY, min: None, max: None };
 
 /// `AcknowledgeQueueRecordsErrorEntry`
 pub static ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY: StructureSchema = StructureSchema {
@@ -94,12 +94,12 @@ pub static ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY: StructureSchema = StructureSch
     ],
 };
 /// `AcknowledgeQueueRecordsErrorEntry` as a member.
-pub static ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY: Schema =
     Schema::Structure(&ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY);
 
 /// `AcknowledgeQueueRecordsErrorEntryList`
 pub static ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY_LIST: Schema =
-    Schema::List { member: &ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY, min: None, max: None };
 
 /// `AcknowledgeQueueRecordsInput`
 pub static ACKNOWLEDGE_QUEUE_RECORDS_INPUT: StructureSchema = StructureSchema {
@@ -110,7 +110,7 @@ pub static ACKNOWLEDGE_QUEUE_RECORDS_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `AcknowledgeQueueRecordsInput` as a member.
-pub static ACKNOWLEDGE_QUEUE_RECORDS_INPUT_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_QUEUE_RECORDS_INPUT: Schema =
     Schema::Structure(&ACKNOWLEDGE_QUEUE_RECORDS_INPUT);
 
 /// `AcknowledgeQueueRecordsOutput`
@@ -122,7 +122,7 @@ pub static ACKNOWLEDGE_QUEUE_RECORDS_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `AcknowledgeQueueRecordsOutput` as a member.
-pub static ACKNOWLEDGE_QUEUE_RECORDS_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_QUEUE_RECORDS_OUTPUT: Schema =
     Schema::Structure(&ACKNOWLEDGE_QUEUE_RECORDS_OUTPUT);
 
 /// `AcknowledgeQueueRecordsRequestEntry`
@@ -131,12 +131,12 @@ pub static ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY: StructureSchema = StructureS
     members: &[Member { name: "ReceiptHandle", required: true, schema: &RECEIPT_HANDLE }],
 };
 /// `AcknowledgeQueueRecordsRequestEntry` as a member.
-pub static ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY: Schema =
     Schema::Structure(&ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY);
 
 /// `AcknowledgeQueueRecordsRequestEntryList`
 pub static ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Schema =
-    Schema::List { member: &ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY_SCHEMA, min: Some(1), max: Some(10) };
+    Schema::List { member: &MEMBER_ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY, min: Some(1), max: Some(10) };
 
 /// `AcknowledgeQueueRecordsResultEntry`
 pub static ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY: StructureSchema = StructureSchema {
@@ -144,12 +144,12 @@ pub static ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY: StructureSchema = StructureSc
     members: &[Member { name: "ReceiptHandle", required: true, schema: &RECEIPT_HANDLE }],
 };
 /// `AcknowledgeQueueRecordsResultEntry` as a member.
-pub static ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY_SCHEMA: Schema =
+pub static MEMBER_ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY: Schema =
     Schema::Structure(&ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY);
 
 /// `AcknowledgeQueueRecordsResultEntryList`
 pub static ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY_LIST: Schema =
-    Schema::List { member: &ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY, min: None, max: None };
 
 /// `AddTagsToStreamInput`
 pub static ADD_TAGS_TO_STREAM_INPUT: StructureSchema = StructureSchema {
@@ -162,7 +162,7 @@ pub static ADD_TAGS_TO_STREAM_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `AddTagsToStreamInput` as a member.
-pub static ADD_TAGS_TO_STREAM_INPUT_SCHEMA: Schema = Schema::Structure(&ADD_TAGS_TO_STREAM_INPUT);
+pub static MEMBER_ADD_TAGS_TO_STREAM_INPUT: Schema = Schema::Structure(&ADD_TAGS_TO_STREAM_INPUT);
 
 /// `ApproximateArrivalTimestamp`
 pub static APPROXIMATE_ARRIVAL_TIMESTAMP: Schema = Schema::Timestamp;
@@ -202,29 +202,29 @@ pub static CHANNEL_DESCRIPTION: StructureSchema = StructureSchema {
         Member {
             name: "EncryptionConfiguration",
             required: false,
-            schema: &CHANNEL_ENCRYPTION_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_CHANNEL_ENCRYPTION_CONFIGURATION,
         },
         Member {
             name: "LoggingConfiguration",
             required: true,
-            schema: &CHANNEL_LOGGING_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_CHANNEL_LOGGING_CONFIGURATION,
         },
         Member {
             name: "S3DestinationConfiguration",
             required: false,
-            schema: &S3_DESTINATION_DESCRIPTION_SCHEMA,
+            schema: &MEMBER_S3_DESTINATION_DESCRIPTION,
         },
         Member {
             name: "S3TablesDestinationConfiguration",
             required: false,
-            schema: &S3_TABLES_DESTINATION_DESCRIPTION_SCHEMA,
+            schema: &MEMBER_S3_TABLES_DESTINATION_DESCRIPTION,
         },
         Member { name: "ServiceExecutionRoleARN", required: true, schema: &ROLE_ARN },
         Member { name: "StreamConfigurationList", required: true, schema: &CHANNEL_STREAM_DESCRIPTION_LIST },
     ],
 };
 /// `ChannelDescription` as a member.
-pub static CHANNEL_DESCRIPTION_SCHEMA: Schema = Schema::Structure(&CHANNEL_DESCRIPTION);
+pub static MEMBER_CHANNEL_DESCRIPTION: Schema = Schema::Structure(&CHANNEL_DESCRIPTION);
 
 /// `ChannelDestinationType`
 pub static CHANNEL_DESTINATION_TYPE: Schema =
@@ -239,7 +239,7 @@ pub static CHANNEL_ENCRYPTION_CONFIGURATION: StructureSchema = StructureSchema {
     ],
 };
 /// `ChannelEncryptionConfiguration` as a member.
-pub static CHANNEL_ENCRYPTION_CONFIGURATION_SCHEMA: Schema =
+pub static MEMBER_CHANNEL_ENCRYPTION_CONFIGURATION: Schema =
     Schema::Structure(&CHANNEL_ENCRYPTION_CONFIGURATION);
 
 /// `ChannelEncryptionType`
@@ -252,10 +252,10 @@ pub static CHANNEL_ID: Schema = Schema::Text { min: Some(1), max: Some(64), patt
 /// `ChannelLoggingConfiguration`
 pub static CHANNEL_LOGGING_CONFIGURATION: StructureSchema = StructureSchema {
     name: "ChannelLoggingConfiguration",
-    members: &[Member { name: "CloudWatchLogs", required: true, schema: &CLOUD_WATCH_LOGS_SCHEMA }],
+    members: &[Member { name: "CloudWatchLogs", required: true, schema: &MEMBER_CLOUD_WATCH_LOGS }],
 };
 /// `ChannelLoggingConfiguration` as a member.
-pub static CHANNEL_LOGGING_CONFIGURATION_SCHEMA: Schema = Schema::Structure(&CHANNEL_LOGGING_CONFIGURATION);
+pub static MEMBER_CHANNEL_LOGGING_CONFIGURATION: Schema = Schema::Structure(&CHANNEL_LOGGING_CONFIGURATION);
 
 /// `ChannelLoggingUpdateInput`
 pub static CHANNEL_LOGGING_UPDATE_INPUT: StructureSchema = StructureSchema {
@@ -263,11 +263,11 @@ pub static CHANNEL_LOGGING_UPDATE_INPUT: StructureSchema = StructureSchema {
     members: &[Member {
         name: "CloudWatchLogs",
         required: true,
-        schema: &CLOUD_WATCH_LOGS_UPDATE_INPUT_SCHEMA,
+        schema: &MEMBER_CLOUD_WATCH_LOGS_UPDATE_INPUT,
     }],
 };
 /// `ChannelLoggingUpdateInput` as a member.
-pub static CHANNEL_LOGGING_UPDATE_INPUT_SCHEMA: Schema = Schema::Structure(&CHANNEL_LOGGING_UPDATE_INPUT);
+pub static MEMBER_CHANNEL_LOGGING_UPDATE_INPUT: Schema = Schema::Structure(&CHANNEL_LOGGING_UPDATE_INPUT);
 
 /// `ChannelName`
 pub static CHANNEL_NAME: Schema = Schema::Text {
@@ -293,32 +293,32 @@ pub static CHANNEL_STATUS_REASON: Schema =
 pub static CHANNEL_STREAM_CONFIGURATION: StructureSchema = StructureSchema {
     name: "ChannelStreamConfiguration",
     members: &[
-        Member { name: "RecordConfiguration", required: true, schema: &RECORD_CONFIGURATION_SCHEMA },
+        Member { name: "RecordConfiguration", required: true, schema: &MEMBER_RECORD_CONFIGURATION },
         Member { name: "StreamARN", required: true, schema: &STREAM_ARN },
     ],
 };
 /// `ChannelStreamConfiguration` as a member.
-pub static CHANNEL_STREAM_CONFIGURATION_SCHEMA: Schema = Schema::Structure(&CHANNEL_STREAM_CONFIGURATION);
+pub static MEMBER_CHANNEL_STREAM_CONFIGURATION: Schema = Schema::Structure(&CHANNEL_STREAM_CONFIGURATION);
 
 /// `ChannelStreamConfigurationList`
 pub static CHANNEL_STREAM_CONFIGURATION_LIST: Schema =
-    Schema::List { member: &CHANNEL_STREAM_CONFIGURATION_SCHEMA, min: Some(1), max: Some(10000) };
+    Schema::List { member: &MEMBER_CHANNEL_STREAM_CONFIGURATION, min: Some(1), max: Some(10000) };
 
 /// `ChannelStreamDescription`
 pub static CHANNEL_STREAM_DESCRIPTION: StructureSchema = StructureSchema {
     name: "ChannelStreamDescription",
     members: &[
-        Member { name: "RecordConfiguration", required: true, schema: &RECORD_CONFIGURATION_SCHEMA },
+        Member { name: "RecordConfiguration", required: true, schema: &MEMBER_RECORD_CONFIGURATION },
         Member { name: "StreamARN", required: true, schema: &STREAM_ARN },
         Member { name: "StreamCreationTimestamp", required: true, schema: &TIMESTAMP },
     ],
 };
 /// `ChannelStreamDescription` as a member.
-pub static CHANNEL_STREAM_DESCRIPTION_SCHEMA: Schema = Schema::Structure(&CHANNEL_STREAM_DESCRIPTION);
+pub static MEMBER_CHANNEL_STREAM_DESCRIPTION: Schema = Schema::Structure(&CHANNEL_STREAM_DESCRIPTION);
 
 /// `ChannelStreamDescriptionList`
 pub static CHANNEL_STREAM_DESCRIPTION_LIST: Schema =
-    Schema::List { member: &CHANNEL_STREAM_DESCRIPTION_SCHEMA, min: Some(1), max: Some(10000) };
+    Schema::List { member: &MEMBER_CHANNEL_STREAM_DESCRIPTION, min: Some(1), max: Some(10000) };
 
 /// `ChannelStreamIdentifier`
 pub static CHANNEL_STREAM_IDENTIFIER: StructureSchema = StructureSchema {
@@ -329,11 +329,11 @@ pub static CHANNEL_STREAM_IDENTIFIER: StructureSchema = StructureSchema {
     ],
 };
 /// `ChannelStreamIdentifier` as a member.
-pub static CHANNEL_STREAM_IDENTIFIER_SCHEMA: Schema = Schema::Structure(&CHANNEL_STREAM_IDENTIFIER);
+pub static MEMBER_CHANNEL_STREAM_IDENTIFIER: Schema = Schema::Structure(&CHANNEL_STREAM_IDENTIFIER);
 
 /// `ChannelStreamIdentifierList`
 pub static CHANNEL_STREAM_IDENTIFIER_LIST: Schema =
-    Schema::List { member: &CHANNEL_STREAM_IDENTIFIER_SCHEMA, min: Some(1), max: Some(10000) };
+    Schema::List { member: &MEMBER_CHANNEL_STREAM_IDENTIFIER, min: Some(1), max: Some(10000) };
 
 /// `ChannelSummary`
 pub static CHANNEL_SUMMARY: StructureSchema = StructureSchema {
@@ -350,26 +350,26 @@ pub static CHANNEL_SUMMARY: StructureSchema = StructureSchema {
     ],
 };
 /// `ChannelSummary` as a member.
-pub static CHANNEL_SUMMARY_SCHEMA: Schema = Schema::Structure(&CHANNEL_SUMMARY);
+pub static MEMBER_CHANNEL_SUMMARY: Schema = Schema::Structure(&CHANNEL_SUMMARY);
 
 /// `ChannelSummaryList`
 pub static CHANNEL_SUMMARY_LIST: Schema =
-    Schema::List { member: &CHANNEL_SUMMARY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_CHANNEL_SUMMARY, min: None, max: None };
 
 /// `ChildShard`
 pub static CHILD_SHARD: StructureSchema = StructureSchema {
     name: "ChildShard",
     members: &[
-        Member { name: "HashKeyRange", required: true, schema: &HASH_KEY_RANGE_SCHEMA },
+        Member { name: "HashKeyRange", required: true, schema: &MEMBER_HASH_KEY_RANGE },
         Member { name: "ParentShards", required: true, schema: &SHARD_ID_LIST },
         Member { name: "ShardId", required: true, schema: &SHARD_ID },
     ],
 };
 /// `ChildShard` as a member.
-pub static CHILD_SHARD_SCHEMA: Schema = Schema::Structure(&CHILD_SHARD);
+pub static MEMBER_CHILD_SHARD: Schema = Schema::Structure(&CHILD_SHARD);
 
 /// `ChildShardList`
-pub static CHILD_SHARD_LIST: Schema = Schema::List { member: &CHILD_SHARD_SCHEMA, min: None, max: None };
+pub static CHILD_SHARD_LIST: Schema = Schema::List { member: &MEMBER_CHILD_SHARD, min: None, max: None };
 
 /// `CloudWatchLogGroupName`
 pub static CLOUD_WATCH_LOG_GROUP_NAME: Schema = Schema::Text {
@@ -393,7 +393,7 @@ pub static CLOUD_WATCH_LOGS: StructureSchema = StructureSchema {
     ],
 };
 /// `CloudWatchLogs` as a member.
-pub static CLOUD_WATCH_LOGS_SCHEMA: Schema = Schema::Structure(&CLOUD_WATCH_LOGS);
+pub static MEMBER_CLOUD_WATCH_LOGS: Schema = Schema::Structure(&CLOUD_WATCH_LOGS);
 
 /// `CloudWatchLogsUpdateInput`
 pub static CLOUD_WATCH_LOGS_UPDATE_INPUT: StructureSchema = StructureSchema {
@@ -405,7 +405,7 @@ pub static CLOUD_WATCH_LOGS_UPDATE_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `CloudWatchLogsUpdateInput` as a member.
-pub static CLOUD_WATCH_LOGS_UPDATE_INPUT_SCHEMA: Schema = Schema::Structure(&CLOUD_WATCH_LOGS_UPDATE_INPUT);
+pub static MEMBER_CLOUD_WATCH_LOGS_UPDATE_INPUT: Schema = Schema::Structure(&CLOUD_WATCH_LOGS_UPDATE_INPUT);
 
 /// `Consumer`
 pub static CONSUMER: StructureSchema = StructureSchema {
@@ -418,7 +418,7 @@ pub static CONSUMER: StructureSchema = StructureSchema {
     ],
 };
 /// `Consumer` as a member.
-pub static CONSUMER_SCHEMA: Schema = Schema::Structure(&CONSUMER);
+pub static MEMBER_CONSUMER: Schema = Schema::Structure(&CONSUMER);
 
 /// `ConsumerARN`
 pub static CONSUMER_ARN: Schema = Schema::Text {
@@ -445,10 +445,10 @@ pub static CONSUMER_DESCRIPTION: StructureSchema = StructureSchema {
     ],
 };
 /// `ConsumerDescription` as a member.
-pub static CONSUMER_DESCRIPTION_SCHEMA: Schema = Schema::Structure(&CONSUMER_DESCRIPTION);
+pub static MEMBER_CONSUMER_DESCRIPTION: Schema = Schema::Structure(&CONSUMER_DESCRIPTION);
 
 /// `ConsumerList`
-pub static CONSUMER_LIST: Schema = Schema::List { member: &CONSUMER_SCHEMA, min: None, max: None };
+pub static CONSUMER_LIST: Schema = Schema::List { member: &MEMBER_CONSUMER, min: None, max: None };
 
 /// `ConsumerName`
 pub static CONSUMER_NAME: Schema = Schema::Text {
@@ -470,22 +470,22 @@ pub static CREATE_CHANNEL_INPUT: StructureSchema = StructureSchema {
         Member {
             name: "EncryptionConfiguration",
             required: false,
-            schema: &CHANNEL_ENCRYPTION_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_CHANNEL_ENCRYPTION_CONFIGURATION,
         },
         Member {
             name: "LoggingConfiguration",
             required: false,
-            schema: &CHANNEL_LOGGING_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_CHANNEL_LOGGING_CONFIGURATION,
         },
         Member {
             name: "S3DestinationConfiguration",
             required: false,
-            schema: &S3_DESTINATION_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_S3_DESTINATION_CONFIGURATION,
         },
         Member {
             name: "S3TablesDestinationConfiguration",
             required: false,
-            schema: &S3_TABLES_DESTINATION_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_S3_TABLES_DESTINATION_CONFIGURATION,
         },
         Member { name: "ServiceExecutionRoleARN", required: true, schema: &ROLE_ARN },
         Member {
@@ -497,36 +497,36 @@ pub static CREATE_CHANNEL_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `CreateChannelInput` as a member.
-pub static CREATE_CHANNEL_INPUT_SCHEMA: Schema = Schema::Structure(&CREATE_CHANNEL_INPUT);
+pub static MEMBER_CREATE_CHANNEL_INPUT: Schema = Schema::Structure(&CREATE_CHANNEL_INPUT);
 
 /// `CreateChannelOutput`
 pub static CREATE_CHANNEL_OUTPUT: StructureSchema = StructureSchema {
     name: "CreateChannelOutput",
-    members: &[Member { name: "ChannelDescription", required: true, schema: &CHANNEL_DESCRIPTION_SCHEMA }],
+    members: &[Member { name: "ChannelDescription", required: true, schema: &MEMBER_CHANNEL_DESCRIPTION }],
 };
 /// `CreateChannelOutput` as a member.
-pub static CREATE_CHANNEL_OUTPUT_SCHEMA: Schema = Schema::Structure(&CREATE_CHANNEL_OUTPUT);
+pub static MEMBER_CREATE_CHANNEL_OUTPUT: Schema = Schema::Structure(&CREATE_CHANNEL_OUTPUT);
 
 /// `CreateQueueInput`
 pub static CREATE_QUEUE_INPUT: StructureSchema = StructureSchema {
     name: "CreateQueueInput",
     members: &[
-        Member { name: "QueueAttributes", required: false, schema: &QUEUE_ATTRIBUTES_SCHEMA },
+        Member { name: "QueueAttributes", required: false, schema: &MEMBER_QUEUE_ATTRIBUTES },
         Member { name: "QueueName", required: true, schema: &QUEUE_NAME },
         Member { name: "StreamConfigurationList", required: true, schema: &QUEUE_STREAM_CONFIGURATION_LIST },
         Member { name: "Tags", required: false, schema: &TAG_MAP },
     ],
 };
 /// `CreateQueueInput` as a member.
-pub static CREATE_QUEUE_INPUT_SCHEMA: Schema = Schema::Structure(&CREATE_QUEUE_INPUT);
+pub static MEMBER_CREATE_QUEUE_INPUT: Schema = Schema::Structure(&CREATE_QUEUE_INPUT);
 
 /// `CreateQueueOutput`
 pub static CREATE_QUEUE_OUTPUT: StructureSchema = StructureSchema {
     name: "CreateQueueOutput",
-    members: &[Member { name: "QueueDescription", required: true, schema: &QUEUE_DESCRIPTION_SCHEMA }],
+    members: &[Member { name: "QueueDescription", required: true, schema: &MEMBER_QUEUE_DESCRIPTION }],
 };
 /// `CreateQueueOutput` as a member.
-pub static CREATE_QUEUE_OUTPUT_SCHEMA: Schema = Schema::Structure(&CREATE_QUEUE_OUTPUT);
+pub static MEMBER_CREATE_QUEUE_OUTPUT: Schema = Schema::Structure(&CREATE_QUEUE_OUTPUT);
 
 /// `CreateStreamInput`
 pub static CREATE_STREAM_INPUT: StructureSchema = StructureSchema {
@@ -536,13 +536,13 @@ pub static CREATE_STREAM_INPUT: StructureSchema = StructureSchema {
         Member { name: "StreamName", required: true, schema: &STREAM_NAME },
         Member { name: "MaxRecordSizeInKiB", required: false, schema: &MAX_RECORD_SIZE_IN_KIB },
         Member { name: "RecordDistributionStrategy", required: false, schema: &RECORD_DISTRIBUTION_STRATEGY },
-        Member { name: "StreamModeDetails", required: false, schema: &STREAM_MODE_DETAILS_SCHEMA },
+        Member { name: "StreamModeDetails", required: false, schema: &MEMBER_STREAM_MODE_DETAILS },
         Member { name: "Tags", required: false, schema: &TAG_MAP },
         Member { name: "WarmThroughputMiBps", required: false, schema: &NATURAL_INTEGER_OBJECT },
     ],
 };
 /// `CreateStreamInput` as a member.
-pub static CREATE_STREAM_INPUT_SCHEMA: Schema = Schema::Structure(&CREATE_STREAM_INPUT);
+pub static MEMBER_CREATE_STREAM_INPUT: Schema = Schema::Structure(&CREATE_STREAM_INPUT);
 
 /// `Data`
 pub static DATA: Schema = Schema::Blob { min: Some(0), max: Some(10485760) };
@@ -559,7 +559,7 @@ pub static DEAD_LETTER_CONFIGURATION: StructureSchema = StructureSchema {
     ],
 };
 /// `DeadLetterConfiguration` as a member.
-pub static DEAD_LETTER_CONFIGURATION_SCHEMA: Schema = Schema::Structure(&DEAD_LETTER_CONFIGURATION);
+pub static MEMBER_DEAD_LETTER_CONFIGURATION: Schema = Schema::Structure(&DEAD_LETTER_CONFIGURATION);
 
 /// `DeadLetterQueueS3Configuration`
 pub static DEAD_LETTER_QUEUE_S3_CONFIGURATION: StructureSchema = StructureSchema {
@@ -571,7 +571,7 @@ pub static DEAD_LETTER_QUEUE_S3_CONFIGURATION: StructureSchema = StructureSchema
     ],
 };
 /// `DeadLetterQueueS3Configuration` as a member.
-pub static DEAD_LETTER_QUEUE_S3_CONFIGURATION_SCHEMA: Schema =
+pub static MEMBER_DEAD_LETTER_QUEUE_S3_CONFIGURATION: Schema =
     Schema::Structure(&DEAD_LETTER_QUEUE_S3_CONFIGURATION);
 
 /// `DecreaseStreamRetentionPeriodInput`
@@ -585,7 +585,7 @@ pub static DECREASE_STREAM_RETENTION_PERIOD_INPUT: StructureSchema = StructureSc
     ],
 };
 /// `DecreaseStreamRetentionPeriodInput` as a member.
-pub static DECREASE_STREAM_RETENTION_PERIOD_INPUT_SCHEMA: Schema =
+pub static MEMBER_DECREASE_STREAM_RETENTION_PERIOD_INPUT: Schema =
     Schema::Structure(&DECREASE_STREAM_RETENTION_PERIOD_INPUT);
 
 /// `DeleteChannelInput`
@@ -594,7 +594,7 @@ pub static DELETE_CHANNEL_INPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "ChannelARN", required: true, schema: &CHANNEL_ARN }],
 };
 /// `DeleteChannelInput` as a member.
-pub static DELETE_CHANNEL_INPUT_SCHEMA: Schema = Schema::Structure(&DELETE_CHANNEL_INPUT);
+pub static MEMBER_DELETE_CHANNEL_INPUT: Schema = Schema::Structure(&DELETE_CHANNEL_INPUT);
 
 /// `DeleteQueueInput`
 pub static DELETE_QUEUE_INPUT: StructureSchema = StructureSchema {
@@ -602,7 +602,7 @@ pub static DELETE_QUEUE_INPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "QueueARN", required: true, schema: &QUEUE_ARN }],
 };
 /// `DeleteQueueInput` as a member.
-pub static DELETE_QUEUE_INPUT_SCHEMA: Schema = Schema::Structure(&DELETE_QUEUE_INPUT);
+pub static MEMBER_DELETE_QUEUE_INPUT: Schema = Schema::Structure(&DELETE_QUEUE_INPUT);
 
 /// `DeleteResourcePolicyInput`
 pub static DELETE_RESOURCE_POLICY_INPUT: StructureSchema = StructureSchema {
@@ -613,7 +613,7 @@ pub static DELETE_RESOURCE_POLICY_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `DeleteResourcePolicyInput` as a member.
-pub static DELETE_RESOURCE_POLICY_INPUT_SCHEMA: Schema = Schema::Structure(&DELETE_RESOURCE_POLICY_INPUT);
+pub static MEMBER_DELETE_RESOURCE_POLICY_INPUT: Schema = Schema::Structure(&DELETE_RESOURCE_POLICY_INPUT);
 
 /// `DeleteStreamInput`
 pub static DELETE_STREAM_INPUT: StructureSchema = StructureSchema {
@@ -626,7 +626,7 @@ pub static DELETE_STREAM_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `DeleteStreamInput` as a member.
-pub static DELETE_STREAM_INPUT_SCHEMA: Schema = Schema::Structure(&DELETE_STREAM_INPUT);
+pub static MEMBER_DELETE_STREAM_INPUT: Schema = Schema::Structure(&DELETE_STREAM_INPUT);
 
 /// `DeregisterStreamConsumerInput`
 pub static DEREGISTER_STREAM_CONSUMER_INPUT: StructureSchema = StructureSchema {
@@ -639,14 +639,14 @@ pub static DEREGISTER_STREAM_CONSUMER_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `DeregisterStreamConsumerInput` as a member.
-pub static DEREGISTER_STREAM_CONSUMER_INPUT_SCHEMA: Schema =
+pub static MEMBER_DEREGISTER_STREAM_CONSUMER_INPUT: Schema =
     Schema::Structure(&DEREGISTER_STREAM_CONSUMER_INPUT);
 
 /// `DescribeAccountSettingsInput`
 pub static DESCRIBE_ACCOUNT_SETTINGS_INPUT: StructureSchema =
     StructureSchema { name: "DescribeAccountSettingsInput", members: &[] };
 /// `DescribeAccountSettingsInput` as a member.
-pub static DESCRIBE_ACCOUNT_SETTINGS_INPUT_SCHEMA: Schema =
+pub static MEMBER_DESCRIBE_ACCOUNT_SETTINGS_INPUT: Schema =
     Schema::Structure(&DESCRIBE_ACCOUNT_SETTINGS_INPUT);
 
 /// `DescribeAccountSettingsOutput`
@@ -655,11 +655,11 @@ pub static DESCRIBE_ACCOUNT_SETTINGS_OUTPUT: StructureSchema = StructureSchema {
     members: &[Member {
         name: "MinimumThroughputBillingCommitment",
         required: false,
-        schema: &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT_SCHEMA,
+        schema: &MEMBER_MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT,
     }],
 };
 /// `DescribeAccountSettingsOutput` as a member.
-pub static DESCRIBE_ACCOUNT_SETTINGS_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_DESCRIBE_ACCOUNT_SETTINGS_OUTPUT: Schema =
     Schema::Structure(&DESCRIBE_ACCOUNT_SETTINGS_OUTPUT);
 
 /// `DescribeChannelInput`
@@ -668,21 +668,21 @@ pub static DESCRIBE_CHANNEL_INPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "ChannelARN", required: true, schema: &CHANNEL_ARN }],
 };
 /// `DescribeChannelInput` as a member.
-pub static DESCRIBE_CHANNEL_INPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_CHANNEL_INPUT);
+pub static MEMBER_DESCRIBE_CHANNEL_INPUT: Schema = Schema::Structure(&DESCRIBE_CHANNEL_INPUT);
 
 /// `DescribeChannelOutput`
 pub static DESCRIBE_CHANNEL_OUTPUT: StructureSchema = StructureSchema {
     name: "DescribeChannelOutput",
-    members: &[Member { name: "ChannelDescription", required: true, schema: &CHANNEL_DESCRIPTION_SCHEMA }],
+    members: &[Member { name: "ChannelDescription", required: true, schema: &MEMBER_CHANNEL_DESCRIPTION }],
 };
 /// `DescribeChannelOutput` as a member.
-pub static DESCRIBE_CHANNEL_OUTPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_CHANNEL_OUTPUT);
+pub static MEMBER_DESCRIBE_CHANNEL_OUTPUT: Schema = Schema::Structure(&DESCRIBE_CHANNEL_OUTPUT);
 
 /// `DescribeLimitsInput`
 pub static DESCRIBE_LIMITS_INPUT: StructureSchema =
     StructureSchema { name: "DescribeLimitsInput", members: &[] };
 /// `DescribeLimitsInput` as a member.
-pub static DESCRIBE_LIMITS_INPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_LIMITS_INPUT);
+pub static MEMBER_DESCRIBE_LIMITS_INPUT: Schema = Schema::Structure(&DESCRIBE_LIMITS_INPUT);
 
 /// `DescribeLimitsOutput`
 pub static DESCRIBE_LIMITS_OUTPUT: StructureSchema = StructureSchema {
@@ -701,7 +701,7 @@ pub static DESCRIBE_LIMITS_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `DescribeLimitsOutput` as a member.
-pub static DESCRIBE_LIMITS_OUTPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_LIMITS_OUTPUT);
+pub static MEMBER_DESCRIBE_LIMITS_OUTPUT: Schema = Schema::Structure(&DESCRIBE_LIMITS_OUTPUT);
 
 /// `DescribeQueueInput`
 pub static DESCRIBE_QUEUE_INPUT: StructureSchema = StructureSchema {
@@ -709,15 +709,15 @@ pub static DESCRIBE_QUEUE_INPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "QueueARN", required: true, schema: &QUEUE_ARN }],
 };
 /// `DescribeQueueInput` as a member.
-pub static DESCRIBE_QUEUE_INPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_QUEUE_INPUT);
+pub static MEMBER_DESCRIBE_QUEUE_INPUT: Schema = Schema::Structure(&DESCRIBE_QUEUE_INPUT);
 
 /// `DescribeQueueOutput`
 pub static DESCRIBE_QUEUE_OUTPUT: StructureSchema = StructureSchema {
     name: "DescribeQueueOutput",
-    members: &[Member { name: "QueueDescription", required: true, schema: &QUEUE_DESCRIPTION_SCHEMA }],
+    members: &[Member { name: "QueueDescription", required: true, schema: &MEMBER_QUEUE_DESCRIPTION }],
 };
 /// `DescribeQueueOutput` as a member.
-pub static DESCRIBE_QUEUE_OUTPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_QUEUE_OUTPUT);
+pub static MEMBER_DESCRIBE_QUEUE_OUTPUT: Schema = Schema::Structure(&DESCRIBE_QUEUE_OUTPUT);
 
 /// `DescribeStreamConsumerInput`
 pub static DESCRIBE_STREAM_CONSUMER_INPUT: StructureSchema = StructureSchema {
@@ -730,15 +730,15 @@ pub static DESCRIBE_STREAM_CONSUMER_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `DescribeStreamConsumerInput` as a member.
-pub static DESCRIBE_STREAM_CONSUMER_INPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_STREAM_CONSUMER_INPUT);
+pub static MEMBER_DESCRIBE_STREAM_CONSUMER_INPUT: Schema = Schema::Structure(&DESCRIBE_STREAM_CONSUMER_INPUT);
 
 /// `DescribeStreamConsumerOutput`
 pub static DESCRIBE_STREAM_CONSUMER_OUTPUT: StructureSchema = StructureSchema {
     name: "DescribeStreamConsumerOutput",
-    members: &[Member { name: "ConsumerDescription", required: true, schema: &CONSUMER_DESCRIPTION_SCHEMA }],
+    members: &[Member { name: "ConsumerDescription", required: true, schema: &MEMBER_CONSUMER_DESCRIPTION }],
 };
 /// `DescribeStreamConsumerOutput` as a member.
-pub static DESCRIBE_STREAM_CONSUMER_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_DESCRIBE_STREAM_CONSUMER_OUTPUT: Schema =
     Schema::Structure(&DESCRIBE_STREAM_CONSUMER_OUTPUT);
 
 /// `DescribeStreamInput`
@@ -753,7 +753,7 @@ pub static DESCRIBE_STREAM_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `DescribeStreamInput` as a member.
-pub static DESCRIBE_STREAM_INPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_STREAM_INPUT);
+pub static MEMBER_DESCRIBE_STREAM_INPUT: Schema = Schema::Structure(&DESCRIBE_STREAM_INPUT);
 
 /// `DescribeStreamInputLimit`
 pub static DESCRIBE_STREAM_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(10000) };
@@ -761,10 +761,10 @@ pub static DESCRIBE_STREAM_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1),
 /// `DescribeStreamOutput`
 pub static DESCRIBE_STREAM_OUTPUT: StructureSchema = StructureSchema {
     name: "DescribeStreamOutput",
-    members: &[Member { name: "StreamDescription", required: true, schema: &STREAM_DESCRIPTION_SCHEMA }],
+    members: &[Member { name: "StreamDescription", required: true, schema: &MEMBER_STREAM_DESCRIPTION }],
 };
 /// `DescribeStreamOutput` as a member.
-pub static DESCRIBE_STREAM_OUTPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_STREAM_OUTPUT);
+pub static MEMBER_DESCRIBE_STREAM_OUTPUT: Schema = Schema::Structure(&DESCRIBE_STREAM_OUTPUT);
 
 /// `DescribeStreamSummaryInput`
 pub static DESCRIBE_STREAM_SUMMARY_INPUT: StructureSchema = StructureSchema {
@@ -776,7 +776,7 @@ pub static DESCRIBE_STREAM_SUMMARY_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `DescribeStreamSummaryInput` as a member.
-pub static DESCRIBE_STREAM_SUMMARY_INPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_STREAM_SUMMARY_INPUT);
+pub static MEMBER_DESCRIBE_STREAM_SUMMARY_INPUT: Schema = Schema::Structure(&DESCRIBE_STREAM_SUMMARY_INPUT);
 
 /// `DescribeStreamSummaryOutput`
 pub static DESCRIBE_STREAM_SUMMARY_OUTPUT: StructureSchema = StructureSchema {
@@ -784,11 +784,11 @@ pub static DESCRIBE_STREAM_SUMMARY_OUTPUT: StructureSchema = StructureSchema {
     members: &[Member {
         name: "StreamDescriptionSummary",
         required: true,
-        schema: &STREAM_DESCRIPTION_SUMMARY_SCHEMA,
+        schema: &MEMBER_STREAM_DESCRIPTION_SUMMARY,
     }],
 };
 /// `DescribeStreamSummaryOutput` as a member.
-pub static DESCRIBE_STREAM_SUMMARY_OUTPUT_SCHEMA: Schema = Schema::Structure(&DESCRIBE_STREAM_SUMMARY_OUTPUT);
+pub static MEMBER_DESCRIBE_STREAM_SUMMARY_OUTPUT: Schema = Schema::Structure(&DESCRIBE_STREAM_SUMMARY_OUTPUT);
 
 /// `DisableEnhancedMonitoringInput`
 pub static DISABLE_ENHANCED_MONITORING_INPUT: StructureSchema = StructureSchema {
@@ -801,7 +801,7 @@ pub static DISABLE_ENHANCED_MONITORING_INPUT: StructureSchema = StructureSchema 
     ],
 };
 /// `DisableEnhancedMonitoringInput` as a member.
-pub static DISABLE_ENHANCED_MONITORING_INPUT_SCHEMA: Schema =
+pub static MEMBER_DISABLE_ENHANCED_MONITORING_INPUT: Schema =
     Schema::Structure(&DISABLE_ENHANCED_MONITORING_INPUT);
 
 /// `EnableEnhancedMonitoringInput`
@@ -815,7 +815,7 @@ pub static ENABLE_ENHANCED_MONITORING_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `EnableEnhancedMonitoringInput` as a member.
-pub static ENABLE_ENHANCED_MONITORING_INPUT_SCHEMA: Schema =
+pub static MEMBER_ENABLE_ENHANCED_MONITORING_INPUT: Schema =
     Schema::Structure(&ENABLE_ENHANCED_MONITORING_INPUT);
 
 /// `EncryptionType`
@@ -828,11 +828,11 @@ pub static ENHANCED_METRICS: StructureSchema = StructureSchema {
     members: &[Member { name: "ShardLevelMetrics", required: false, schema: &METRICS_NAME_LIST }],
 };
 /// `EnhancedMetrics` as a member.
-pub static ENHANCED_METRICS_SCHEMA: Schema = Schema::Structure(&ENHANCED_METRICS);
+pub static MEMBER_ENHANCED_METRICS: Schema = Schema::Structure(&ENHANCED_METRICS);
 
 /// `EnhancedMonitoringList`
 pub static ENHANCED_MONITORING_LIST: Schema =
-    Schema::List { member: &ENHANCED_METRICS_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_ENHANCED_METRICS, min: None, max: None };
 
 /// `EnhancedMonitoringOutput`
 pub static ENHANCED_MONITORING_OUTPUT: StructureSchema = StructureSchema {
@@ -845,7 +845,7 @@ pub static ENHANCED_MONITORING_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `EnhancedMonitoringOutput` as a member.
-pub static ENHANCED_MONITORING_OUTPUT_SCHEMA: Schema = Schema::Structure(&ENHANCED_MONITORING_OUTPUT);
+pub static MEMBER_ENHANCED_MONITORING_OUTPUT: Schema = Schema::Structure(&ENHANCED_MONITORING_OUTPUT);
 
 /// `ErrorCode`
 pub static ERROR_CODE: Schema = Schema::Text { min: None, max: None, pattern: None, values: &[] };
@@ -882,7 +882,7 @@ pub static GET_RECORDS_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `GetRecordsInput` as a member.
-pub static GET_RECORDS_INPUT_SCHEMA: Schema = Schema::Structure(&GET_RECORDS_INPUT);
+pub static MEMBER_GET_RECORDS_INPUT: Schema = Schema::Structure(&GET_RECORDS_INPUT);
 
 /// `GetRecordsInputLimit`
 pub static GET_RECORDS_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(10000) };
@@ -898,7 +898,7 @@ pub static GET_RECORDS_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `GetRecordsOutput` as a member.
-pub static GET_RECORDS_OUTPUT_SCHEMA: Schema = Schema::Structure(&GET_RECORDS_OUTPUT);
+pub static MEMBER_GET_RECORDS_OUTPUT: Schema = Schema::Structure(&GET_RECORDS_OUTPUT);
 
 /// `GetResourcePolicyInput`
 pub static GET_RESOURCE_POLICY_INPUT: StructureSchema = StructureSchema {
@@ -909,7 +909,7 @@ pub static GET_RESOURCE_POLICY_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `GetResourcePolicyInput` as a member.
-pub static GET_RESOURCE_POLICY_INPUT_SCHEMA: Schema = Schema::Structure(&GET_RESOURCE_POLICY_INPUT);
+pub static MEMBER_GET_RESOURCE_POLICY_INPUT: Schema = Schema::Structure(&GET_RESOURCE_POLICY_INPUT);
 
 /// `GetResourcePolicyOutput`
 pub static GET_RESOURCE_POLICY_OUTPUT: StructureSchema = StructureSchema {
@@ -917,7 +917,7 @@ pub static GET_RESOURCE_POLICY_OUTPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "Policy", required: true, schema: &POLICY }],
 };
 /// `GetResourcePolicyOutput` as a member.
-pub static GET_RESOURCE_POLICY_OUTPUT_SCHEMA: Schema = Schema::Structure(&GET_RESOURCE_POLICY_OUTPUT);
+pub static MEMBER_GET_RESOURCE_POLICY_OUTPUT: Schema = Schema::Structure(&GET_RESOURCE_POLICY_OUTPUT);
 
 /// `GetShardIteratorInput`
 pub static GET_SHARD_ITERATOR_INPUT: StructureSchema = StructureSchema {
@@ -934,7 +934,7 @@ pub static GET_SHARD_ITERATOR_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `GetShardIteratorInput` as a member.
-pub static GET_SHARD_ITERATOR_INPUT_SCHEMA: Schema = Schema::Structure(&GET_SHARD_ITERATOR_INPUT);
+pub static MEMBER_GET_SHARD_ITERATOR_INPUT: Schema = Schema::Structure(&GET_SHARD_ITERATOR_INPUT);
 
 /// `GetShardIteratorOutput`
 pub static GET_SHARD_ITERATOR_OUTPUT: StructureSchema = StructureSchema {
@@ -942,7 +942,7 @@ pub static GET_SHARD_ITERATOR_OUTPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "ShardIterator", required: false, schema: &SHARD_ITERATOR }],
 };
 /// `GetShardIteratorOutput` as a member.
-pub static GET_SHARD_ITERATOR_OUTPUT_SCHEMA: Schema = Schema::Structure(&GET_SHARD_ITERATOR_OUTPUT);
+pub static MEMBER_GET_SHARD_ITERATOR_OUTPUT: Schema = Schema::Structure(&GET_SHARD_ITERATOR_OUTPUT);
 
 /// `HashKey`
 pub static HASH_KEY: Schema =
@@ -957,7 +957,7 @@ pub static HASH_KEY_RANGE: StructureSchema = StructureSchema {
     ],
 };
 /// `HashKeyRange` as a member.
-pub static HASH_KEY_RANGE_SCHEMA: Schema = Schema::Structure(&HASH_KEY_RANGE);
+pub static MEMBER_HASH_KEY_RANGE: Schema = Schema::Structure(&HASH_KEY_RANGE);
 
 /// `IncreaseStreamRetentionPeriodInput`
 pub static INCREASE_STREAM_RETENTION_PERIOD_INPUT: StructureSchema = StructureSchema {
@@ -970,7 +970,7 @@ pub static INCREASE_STREAM_RETENTION_PERIOD_INPUT: StructureSchema = StructureSc
     ],
 };
 /// `IncreaseStreamRetentionPeriodInput` as a member.
-pub static INCREASE_STREAM_RETENTION_PERIOD_INPUT_SCHEMA: Schema =
+pub static MEMBER_INCREASE_STREAM_RETENTION_PERIOD_INPUT: Schema =
     Schema::Structure(&INCREASE_STREAM_RETENTION_PERIOD_INPUT);
 
 /// `KeyId`
@@ -986,7 +986,7 @@ pub static LIST_CHANNELS_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListChannelsInput` as a member.
-pub static LIST_CHANNELS_INPUT_SCHEMA: Schema = Schema::Structure(&LIST_CHANNELS_INPUT);
+pub static MEMBER_LIST_CHANNELS_INPUT: Schema = Schema::Structure(&LIST_CHANNELS_INPUT);
 
 /// `ListChannelsInputLimit`
 pub static LIST_CHANNELS_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(10000) };
@@ -1000,7 +1000,7 @@ pub static LIST_CHANNELS_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListChannelsOutput` as a member.
-pub static LIST_CHANNELS_OUTPUT_SCHEMA: Schema = Schema::Structure(&LIST_CHANNELS_OUTPUT);
+pub static MEMBER_LIST_CHANNELS_OUTPUT: Schema = Schema::Structure(&LIST_CHANNELS_OUTPUT);
 
 /// `ListQueuesInput`
 pub static LIST_QUEUES_INPUT: StructureSchema = StructureSchema {
@@ -1012,7 +1012,7 @@ pub static LIST_QUEUES_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListQueuesInput` as a member.
-pub static LIST_QUEUES_INPUT_SCHEMA: Schema = Schema::Structure(&LIST_QUEUES_INPUT);
+pub static MEMBER_LIST_QUEUES_INPUT: Schema = Schema::Structure(&LIST_QUEUES_INPUT);
 
 /// `ListQueuesInputLimit`
 pub static LIST_QUEUES_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(10000) };
@@ -1026,7 +1026,7 @@ pub static LIST_QUEUES_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListQueuesOutput` as a member.
-pub static LIST_QUEUES_OUTPUT_SCHEMA: Schema = Schema::Structure(&LIST_QUEUES_OUTPUT);
+pub static MEMBER_LIST_QUEUES_OUTPUT: Schema = Schema::Structure(&LIST_QUEUES_OUTPUT);
 
 /// `ListShardsInput`
 pub static LIST_SHARDS_INPUT: StructureSchema = StructureSchema {
@@ -1037,13 +1037,13 @@ pub static LIST_SHARDS_INPUT: StructureSchema = StructureSchema {
         Member { name: "NextToken", required: false, schema: &NEXT_TOKEN },
         Member { name: "StreamCreationTimestamp", required: false, schema: &TIMESTAMP },
         Member { name: "StreamName", required: false, schema: &STREAM_NAME },
-        Member { name: "ShardFilter", required: false, schema: &SHARD_FILTER_SCHEMA },
+        Member { name: "ShardFilter", required: false, schema: &MEMBER_SHARD_FILTER },
         Member { name: "StreamARN", required: false, schema: &STREAM_ARN },
         Member { name: "StreamId", required: false, schema: &STREAM_ID },
     ],
 };
 /// `ListShardsInput` as a member.
-pub static LIST_SHARDS_INPUT_SCHEMA: Schema = Schema::Structure(&LIST_SHARDS_INPUT);
+pub static MEMBER_LIST_SHARDS_INPUT: Schema = Schema::Structure(&LIST_SHARDS_INPUT);
 
 /// `ListShardsInputLimit`
 pub static LIST_SHARDS_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(10000) };
@@ -1057,7 +1057,7 @@ pub static LIST_SHARDS_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListShardsOutput` as a member.
-pub static LIST_SHARDS_OUTPUT_SCHEMA: Schema = Schema::Structure(&LIST_SHARDS_OUTPUT);
+pub static MEMBER_LIST_SHARDS_OUTPUT: Schema = Schema::Structure(&LIST_SHARDS_OUTPUT);
 
 /// `ListStreamConsumersInput`
 pub static LIST_STREAM_CONSUMERS_INPUT: StructureSchema = StructureSchema {
@@ -1071,7 +1071,7 @@ pub static LIST_STREAM_CONSUMERS_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListStreamConsumersInput` as a member.
-pub static LIST_STREAM_CONSUMERS_INPUT_SCHEMA: Schema = Schema::Structure(&LIST_STREAM_CONSUMERS_INPUT);
+pub static MEMBER_LIST_STREAM_CONSUMERS_INPUT: Schema = Schema::Structure(&LIST_STREAM_CONSUMERS_INPUT);
 
 /// `ListStreamConsumersInputLimit`
 pub static LIST_STREAM_CONSUMERS_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(10000) };
@@ -1085,7 +1085,7 @@ pub static LIST_STREAM_CONSUMERS_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListStreamConsumersOutput` as a member.
-pub static LIST_STREAM_CONSUMERS_OUTPUT_SCHEMA: Schema = Schema::Structure(&LIST_STREAM_CONSUMERS_OUTPUT);
+pub static MEMBER_LIST_STREAM_CONSUMERS_OUTPUT: Schema = Schema::Structure(&LIST_STREAM_CONSUMERS_OUTPUT);
 
 /// `ListStreamsInput`
 pub static LIST_STREAMS_INPUT: StructureSchema = StructureSchema {
@@ -1097,7 +1097,7 @@ pub static LIST_STREAMS_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListStreamsInput` as a member.
-pub static LIST_STREAMS_INPUT_SCHEMA: Schema = Schema::Structure(&LIST_STREAMS_INPUT);
+pub static MEMBER_LIST_STREAMS_INPUT: Schema = Schema::Structure(&LIST_STREAMS_INPUT);
 
 /// `ListStreamsInputLimit`
 pub static LIST_STREAMS_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(10000) };
@@ -1113,7 +1113,7 @@ pub static LIST_STREAMS_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListStreamsOutput` as a member.
-pub static LIST_STREAMS_OUTPUT_SCHEMA: Schema = Schema::Structure(&LIST_STREAMS_OUTPUT);
+pub static MEMBER_LIST_STREAMS_OUTPUT: Schema = Schema::Structure(&LIST_STREAMS_OUTPUT);
 
 /// `ListTagsForResourceInput`
 pub static LIST_TAGS_FOR_RESOURCE_INPUT: StructureSchema = StructureSchema {
@@ -1124,7 +1124,7 @@ pub static LIST_TAGS_FOR_RESOURCE_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListTagsForResourceInput` as a member.
-pub static LIST_TAGS_FOR_RESOURCE_INPUT_SCHEMA: Schema = Schema::Structure(&LIST_TAGS_FOR_RESOURCE_INPUT);
+pub static MEMBER_LIST_TAGS_FOR_RESOURCE_INPUT: Schema = Schema::Structure(&LIST_TAGS_FOR_RESOURCE_INPUT);
 
 /// `ListTagsForResourceOutput`
 pub static LIST_TAGS_FOR_RESOURCE_OUTPUT: StructureSchema = StructureSchema {
@@ -1132,7 +1132,7 @@ pub static LIST_TAGS_FOR_RESOURCE_OUTPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "Tags", required: false, schema: &TAG_LIST }],
 };
 /// `ListTagsForResourceOutput` as a member.
-pub static LIST_TAGS_FOR_RESOURCE_OUTPUT_SCHEMA: Schema = Schema::Structure(&LIST_TAGS_FOR_RESOURCE_OUTPUT);
+pub static MEMBER_LIST_TAGS_FOR_RESOURCE_OUTPUT: Schema = Schema::Structure(&LIST_TAGS_FOR_RESOURCE_OUTPUT);
 
 /// `ListTagsForStreamInput`
 pub static LIST_TAGS_FOR_STREAM_INPUT: StructureSchema = StructureSchema {
@@ -1146,7 +1146,7 @@ pub static LIST_TAGS_FOR_STREAM_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListTagsForStreamInput` as a member.
-pub static LIST_TAGS_FOR_STREAM_INPUT_SCHEMA: Schema = Schema::Structure(&LIST_TAGS_FOR_STREAM_INPUT);
+pub static MEMBER_LIST_TAGS_FOR_STREAM_INPUT: Schema = Schema::Structure(&LIST_TAGS_FOR_STREAM_INPUT);
 
 /// `ListTagsForStreamInputLimit`
 pub static LIST_TAGS_FOR_STREAM_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(50) };
@@ -1160,7 +1160,7 @@ pub static LIST_TAGS_FOR_STREAM_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ListTagsForStreamOutput` as a member.
-pub static LIST_TAGS_FOR_STREAM_OUTPUT_SCHEMA: Schema = Schema::Structure(&LIST_TAGS_FOR_STREAM_OUTPUT);
+pub static MEMBER_LIST_TAGS_FOR_STREAM_OUTPUT: Schema = Schema::Structure(&LIST_TAGS_FOR_STREAM_OUTPUT);
 
 /// `MaxReceiveCount`
 pub static MAX_RECEIVE_COUNT: Schema = Schema::Integer { min: Some(1), max: Some(1000) };
@@ -1180,7 +1180,7 @@ pub static MERGE_SHARDS_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `MergeShardsInput` as a member.
-pub static MERGE_SHARDS_INPUT_SCHEMA: Schema = Schema::Structure(&MERGE_SHARDS_INPUT);
+pub static MEMBER_MERGE_SHARDS_INPUT: Schema = Schema::Structure(&MERGE_SHARDS_INPUT);
 
 /// `MetricsName`
 pub static METRICS_NAME: Schema = Schema::Text {
@@ -1215,7 +1215,7 @@ pub static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT: StructureSchema = Struct
     }],
 };
 /// `MinimumThroughputBillingCommitmentInput` as a member.
-pub static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT_SCHEMA: Schema =
+pub static MEMBER_MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT: Schema =
     Schema::Structure(&MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT);
 
 /// `MinimumThroughputBillingCommitmentInputStatus`
@@ -1237,7 +1237,7 @@ pub static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT: StructureSchema = Struc
     ],
 };
 /// `MinimumThroughputBillingCommitmentOutput` as a member.
-pub static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT: Schema =
     Schema::Structure(&MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT);
 
 /// `MinimumThroughputBillingCommitmentOutputStatus`
@@ -1269,11 +1269,11 @@ pub static PARTITION_FIELD: StructureSchema = StructureSchema {
     ],
 };
 /// `PartitionField` as a member.
-pub static PARTITION_FIELD_SCHEMA: Schema = Schema::Structure(&PARTITION_FIELD);
+pub static MEMBER_PARTITION_FIELD: Schema = Schema::Structure(&PARTITION_FIELD);
 
 /// `PartitionFieldList`
 pub static PARTITION_FIELD_LIST: Schema =
-    Schema::List { member: &PARTITION_FIELD_SCHEMA, min: Some(1), max: Some(10) };
+    Schema::List { member: &MEMBER_PARTITION_FIELD, min: Some(1), max: Some(10) };
 
 /// `PartitionKey`
 pub static PARTITION_KEY: Schema = Schema::Text { min: Some(1), max: Some(256), pattern: None, values: &[] };
@@ -1292,7 +1292,7 @@ pub static PARTITION_SPEC: StructureSchema = StructureSchema {
     members: &[Member { name: "PartitionFields", required: true, schema: &PARTITION_FIELD_LIST }],
 };
 /// `PartitionSpec` as a member.
-pub static PARTITION_SPEC_SCHEMA: Schema = Schema::Structure(&PARTITION_SPEC);
+pub static MEMBER_PARTITION_SPEC: Schema = Schema::Structure(&PARTITION_SPEC);
 
 /// `PartitionTransform`
 pub static PARTITION_TRANSFORM: Schema =
@@ -1319,7 +1319,7 @@ pub static PUT_RECORD_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `PutRecordInput` as a member.
-pub static PUT_RECORD_INPUT_SCHEMA: Schema = Schema::Structure(&PUT_RECORD_INPUT);
+pub static MEMBER_PUT_RECORD_INPUT: Schema = Schema::Structure(&PUT_RECORD_INPUT);
 
 /// `PutRecordOutput`
 pub static PUT_RECORD_OUTPUT: StructureSchema = StructureSchema {
@@ -1331,7 +1331,7 @@ pub static PUT_RECORD_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `PutRecordOutput` as a member.
-pub static PUT_RECORD_OUTPUT_SCHEMA: Schema = Schema::Structure(&PUT_RECORD_OUTPUT);
+pub static MEMBER_PUT_RECORD_OUTPUT: Schema = Schema::Structure(&PUT_RECORD_OUTPUT);
 
 /// `PutRecordsInput`
 pub static PUT_RECORDS_INPUT: StructureSchema = StructureSchema {
@@ -1345,7 +1345,7 @@ pub static PUT_RECORDS_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `PutRecordsInput` as a member.
-pub static PUT_RECORDS_INPUT_SCHEMA: Schema = Schema::Structure(&PUT_RECORDS_INPUT);
+pub static MEMBER_PUT_RECORDS_INPUT: Schema = Schema::Structure(&PUT_RECORDS_INPUT);
 
 /// `PutRecordsOutput`
 pub static PUT_RECORDS_OUTPUT: StructureSchema = StructureSchema {
@@ -1357,7 +1357,7 @@ pub static PUT_RECORDS_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `PutRecordsOutput` as a member.
-pub static PUT_RECORDS_OUTPUT_SCHEMA: Schema = Schema::Structure(&PUT_RECORDS_OUTPUT);
+pub static MEMBER_PUT_RECORDS_OUTPUT: Schema = Schema::Structure(&PUT_RECORDS_OUTPUT);
 
 /// `PutRecordsRequestEntry`
 pub static PUT_RECORDS_REQUEST_ENTRY: StructureSchema = StructureSchema {
@@ -1369,11 +1369,11 @@ pub static PUT_RECORDS_REQUEST_ENTRY: StructureSchema = StructureSchema {
     ],
 };
 /// `PutRecordsRequestEntry` as a member.
-pub static PUT_RECORDS_REQUEST_ENTRY_SCHEMA: Schema = Schema::Structure(&PUT_RECORDS_REQUEST_ENTRY);
+pub static MEMBER_PUT_RECORDS_REQUEST_ENTRY: Schema = Schema::Structure(&PUT_RECORDS_REQUEST_ENTRY);
 
 /// `PutRecordsRequestEntryList`
 pub static PUT_RECORDS_REQUEST_ENTRY_LIST: Schema =
-    Schema::List { member: &PUT_RECORDS_REQUEST_ENTRY_SCHEMA, min: Some(1), max: Some(500) };
+    Schema::List { member: &MEMBER_PUT_RECORDS_REQUEST_ENTRY, min: Some(1), max: Some(500) };
 
 /// `PutRecordsResultEntry`
 pub static PUT_RECORDS_RESULT_ENTRY: StructureSchema = StructureSchema {
@@ -1386,11 +1386,11 @@ pub static PUT_RECORDS_RESULT_ENTRY: StructureSchema = StructureSchema {
     ],
 };
 /// `PutRecordsResultEntry` as a member.
-pub static PUT_RECORDS_RESULT_ENTRY_SCHEMA: Schema = Schema::Structure(&PUT_RECORDS_RESULT_ENTRY);
+pub static MEMBER_PUT_RECORDS_RESULT_ENTRY: Schema = Schema::Structure(&PUT_RECORDS_RESULT_ENTRY);
 
 /// `PutRecordsResultEntryList`
 pub static PUT_RECORDS_RESULT_ENTRY_LIST: Schema =
-    Schema::List { member: &PUT_RECORDS_RESULT_ENTRY_SCHEMA, min: Some(1), max: Some(500) };
+    Schema::List { member: &MEMBER_PUT_RECORDS_RESULT_ENTRY, min: Some(1), max: Some(500) };
 
 /// `PutResourcePolicyInput`
 pub static PUT_RESOURCE_POLICY_INPUT: StructureSchema = StructureSchema {
@@ -1402,7 +1402,7 @@ pub static PUT_RESOURCE_POLICY_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `PutResourcePolicyInput` as a member.
-pub static PUT_RESOURCE_POLICY_INPUT_SCHEMA: Schema = Schema::Structure(&PUT_RESOURCE_POLICY_INPUT);
+pub static MEMBER_PUT_RESOURCE_POLICY_INPUT: Schema = Schema::Structure(&PUT_RESOURCE_POLICY_INPUT);
 
 /// `QueueARN`
 pub static QUEUE_ARN: Schema = Schema::Text {
@@ -1419,13 +1419,13 @@ pub static QUEUE_ATTRIBUTES: StructureSchema = StructureSchema {
         Member {
             name: "DeadLetterConfiguration",
             required: false,
-            schema: &DEAD_LETTER_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_DEAD_LETTER_CONFIGURATION,
         },
         Member { name: "VisibilityTimeoutSeconds", required: false, schema: &VISIBILITY_TIMEOUT_SECONDS },
     ],
 };
 /// `QueueAttributes` as a member.
-pub static QUEUE_ATTRIBUTES_SCHEMA: Schema = Schema::Structure(&QUEUE_ATTRIBUTES);
+pub static MEMBER_QUEUE_ATTRIBUTES: Schema = Schema::Structure(&QUEUE_ATTRIBUTES);
 
 /// `QueueCountObject`
 pub static QUEUE_COUNT_OBJECT: Schema = Schema::Integer { min: Some(0), max: Some(1000000) };
@@ -1435,7 +1435,7 @@ pub static QUEUE_DESCRIPTION: StructureSchema = StructureSchema {
     name: "QueueDescription",
     members: &[
         Member { name: "QueueARN", required: true, schema: &QUEUE_ARN },
-        Member { name: "QueueAttributes", required: false, schema: &QUEUE_ATTRIBUTES_SCHEMA },
+        Member { name: "QueueAttributes", required: false, schema: &MEMBER_QUEUE_ATTRIBUTES },
         Member { name: "QueueCreationTimestamp", required: true, schema: &TIMESTAMP },
         Member { name: "QueueName", required: true, schema: &QUEUE_NAME },
         Member { name: "QueueStatus", required: true, schema: &QUEUE_STATUS },
@@ -1443,7 +1443,7 @@ pub static QUEUE_DESCRIPTION: StructureSchema = StructureSchema {
     ],
 };
 /// `QueueDescription` as a member.
-pub static QUEUE_DESCRIPTION_SCHEMA: Schema = Schema::Structure(&QUEUE_DESCRIPTION);
+pub static MEMBER_QUEUE_DESCRIPTION: Schema = Schema::Structure(&QUEUE_DESCRIPTION);
 
 /// `QueueName`
 pub static QUEUE_NAME: Schema = Schema::Text {
@@ -1471,10 +1471,10 @@ pub static QUEUE_RECORD: StructureSchema = StructureSchema {
     ],
 };
 /// `QueueRecord` as a member.
-pub static QUEUE_RECORD_SCHEMA: Schema = Schema::Structure(&QUEUE_RECORD);
+pub static MEMBER_QUEUE_RECORD: Schema = Schema::Structure(&QUEUE_RECORD);
 
 /// `QueueRecordList`
-pub static QUEUE_RECORD_LIST: Schema = Schema::List { member: &QUEUE_RECORD_SCHEMA, min: None, max: None };
+pub static QUEUE_RECORD_LIST: Schema = Schema::List { member: &MEMBER_QUEUE_RECORD, min: None, max: None };
 
 /// `QueueStartingPosition`
 pub static QUEUE_STARTING_POSITION: StructureSchema = StructureSchema {
@@ -1485,7 +1485,7 @@ pub static QUEUE_STARTING_POSITION: StructureSchema = StructureSchema {
     ],
 };
 /// `QueueStartingPosition` as a member.
-pub static QUEUE_STARTING_POSITION_SCHEMA: Schema = Schema::Structure(&QUEUE_STARTING_POSITION);
+pub static MEMBER_QUEUE_STARTING_POSITION: Schema = Schema::Structure(&QUEUE_STARTING_POSITION);
 
 /// `QueueStartingPositionType`
 pub static QUEUE_STARTING_POSITION_TYPE: Schema =
@@ -1503,16 +1503,16 @@ pub static QUEUE_STATUS: Schema = Schema::Text {
 pub static QUEUE_STREAM_CONFIGURATION: StructureSchema = StructureSchema {
     name: "QueueStreamConfiguration",
     members: &[
-        Member { name: "StartingPosition", required: false, schema: &QUEUE_STARTING_POSITION_SCHEMA },
+        Member { name: "StartingPosition", required: false, schema: &MEMBER_QUEUE_STARTING_POSITION },
         Member { name: "StreamARN", required: true, schema: &STREAM_ARN },
     ],
 };
 /// `QueueStreamConfiguration` as a member.
-pub static QUEUE_STREAM_CONFIGURATION_SCHEMA: Schema = Schema::Structure(&QUEUE_STREAM_CONFIGURATION);
+pub static MEMBER_QUEUE_STREAM_CONFIGURATION: Schema = Schema::Structure(&QUEUE_STREAM_CONFIGURATION);
 
 /// `QueueStreamConfigurationList`
 pub static QUEUE_STREAM_CONFIGURATION_LIST: Schema =
-    Schema::List { member: &QUEUE_STREAM_CONFIGURATION_SCHEMA, min: Some(1), max: Some(10000) };
+    Schema::List { member: &MEMBER_QUEUE_STREAM_CONFIGURATION, min: Some(1), max: Some(10000) };
 
 /// `QueueStreamFilter`
 pub static QUEUE_STREAM_FILTER: StructureSchema = StructureSchema {
@@ -1523,11 +1523,11 @@ pub static QUEUE_STREAM_FILTER: StructureSchema = StructureSchema {
     ],
 };
 /// `QueueStreamFilter` as a member.
-pub static QUEUE_STREAM_FILTER_SCHEMA: Schema = Schema::Structure(&QUEUE_STREAM_FILTER);
+pub static MEMBER_QUEUE_STREAM_FILTER: Schema = Schema::Structure(&QUEUE_STREAM_FILTER);
 
 /// `QueueStreamFilterList`
 pub static QUEUE_STREAM_FILTER_LIST: Schema =
-    Schema::List { member: &QUEUE_STREAM_FILTER_SCHEMA, min: Some(1), max: Some(10000) };
+    Schema::List { member: &MEMBER_QUEUE_STREAM_FILTER, min: Some(1), max: Some(10000) };
 
 /// `QueueStreamIdentifier`
 pub static QUEUE_STREAM_IDENTIFIER: StructureSchema = StructureSchema {
@@ -1538,11 +1538,11 @@ pub static QUEUE_STREAM_IDENTIFIER: StructureSchema = StructureSchema {
     ],
 };
 /// `QueueStreamIdentifier` as a member.
-pub static QUEUE_STREAM_IDENTIFIER_SCHEMA: Schema = Schema::Structure(&QUEUE_STREAM_IDENTIFIER);
+pub static MEMBER_QUEUE_STREAM_IDENTIFIER: Schema = Schema::Structure(&QUEUE_STREAM_IDENTIFIER);
 
 /// `QueueStreamIdentifierList`
 pub static QUEUE_STREAM_IDENTIFIER_LIST: Schema =
-    Schema::List { member: &QUEUE_STREAM_IDENTIFIER_SCHEMA, min: Some(1), max: Some(10000) };
+    Schema::List { member: &MEMBER_QUEUE_STREAM_IDENTIFIER, min: Some(1), max: Some(10000) };
 
 /// `QueueSummary`
 pub static QUEUE_SUMMARY: StructureSchema = StructureSchema {
@@ -1556,10 +1556,10 @@ pub static QUEUE_SUMMARY: StructureSchema = StructureSchema {
     ],
 };
 /// `QueueSummary` as a member.
-pub static QUEUE_SUMMARY_SCHEMA: Schema = Schema::Structure(&QUEUE_SUMMARY);
+pub static MEMBER_QUEUE_SUMMARY: Schema = Schema::Structure(&QUEUE_SUMMARY);
 
 /// `QueueSummaryList`
-pub static QUEUE_SUMMARY_LIST: Schema = Schema::List { member: &QUEUE_SUMMARY_SCHEMA, min: None, max: None };
+pub static QUEUE_SUMMARY_LIST: Schema = Schema::List { member: &MEMBER_QUEUE_SUMMARY, min: None, max: None };
 
 /// `ReceiptHandle`
 pub static RECEIPT_HANDLE: Schema =
@@ -1579,7 +1579,7 @@ pub static RECEIVE_DEAD_LETTER_QUEUE_RECORDS_INPUT: StructureSchema = StructureS
     ],
 };
 /// `ReceiveDeadLetterQueueRecordsInput` as a member.
-pub static RECEIVE_DEAD_LETTER_QUEUE_RECORDS_INPUT_SCHEMA: Schema =
+pub static MEMBER_RECEIVE_DEAD_LETTER_QUEUE_RECORDS_INPUT: Schema =
     Schema::Structure(&RECEIVE_DEAD_LETTER_QUEUE_RECORDS_INPUT);
 
 /// `ReceiveDeadLetterQueueRecordsOutput`
@@ -1588,7 +1588,7 @@ pub static RECEIVE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: StructureSchema = Structure
     members: &[Member { name: "QueueRecords", required: true, schema: &QUEUE_RECORD_LIST }],
 };
 /// `ReceiveDeadLetterQueueRecordsOutput` as a member.
-pub static RECEIVE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_RECEIVE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: Schema =
     Schema::Structure(&RECEIVE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT);
 
 /// `ReceiveQueueRecordsInput`
@@ -1602,7 +1602,7 @@ pub static RECEIVE_QUEUE_RECORDS_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `ReceiveQueueRecordsInput` as a member.
-pub static RECEIVE_QUEUE_RECORDS_INPUT_SCHEMA: Schema = Schema::Structure(&RECEIVE_QUEUE_RECORDS_INPUT);
+pub static MEMBER_RECEIVE_QUEUE_RECORDS_INPUT: Schema = Schema::Structure(&RECEIVE_QUEUE_RECORDS_INPUT);
 
 /// `ReceiveQueueRecordsInputLimit`
 pub static RECEIVE_QUEUE_RECORDS_INPUT_LIMIT: Schema = Schema::Integer { min: Some(1), max: Some(10) };
@@ -1613,7 +1613,7 @@ pub static RECEIVE_QUEUE_RECORDS_OUTPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "QueueRecords", required: true, schema: &QUEUE_RECORD_LIST }],
 };
 /// `ReceiveQueueRecordsOutput` as a member.
-pub static RECEIVE_QUEUE_RECORDS_OUTPUT_SCHEMA: Schema = Schema::Structure(&RECEIVE_QUEUE_RECORDS_OUTPUT);
+pub static MEMBER_RECEIVE_QUEUE_RECORDS_OUTPUT: Schema = Schema::Structure(&RECEIVE_QUEUE_RECORDS_OUTPUT);
 
 /// `ReceiveQueueRecordsWaitTimeSeconds`
 pub static RECEIVE_QUEUE_RECORDS_WAIT_TIME_SECONDS: Schema = Schema::Integer { min: Some(1), max: Some(20) };
@@ -1630,7 +1630,7 @@ pub static RECORD: StructureSchema = StructureSchema {
     ],
 };
 /// `Record` as a member.
-pub static RECORD_SCHEMA: Schema = Schema::Structure(&RECORD);
+pub static MEMBER_RECORD: Schema = Schema::Structure(&RECORD);
 
 /// `RecordConfiguration`
 pub static RECORD_CONFIGURATION: StructureSchema = StructureSchema {
@@ -1641,7 +1641,7 @@ pub static RECORD_CONFIGURATION: StructureSchema = StructureSchema {
     ],
 };
 /// `RecordConfiguration` as a member.
-pub static RECORD_CONFIGURATION_SCHEMA: Schema = Schema::Structure(&RECORD_CONFIGURATION);
+pub static MEMBER_RECORD_CONFIGURATION: Schema = Schema::Structure(&RECORD_CONFIGURATION);
 
 /// `RecordDistributionStrategy`
 pub static RECORD_DISTRIBUTION_STRATEGY: Schema =
@@ -1660,7 +1660,7 @@ pub static RECORD_ID: Schema =
     Schema::Text { min: Some(1), max: Some(64), pattern: Some(Pattern::new(r#"^[a-z0-9]+$"#)), values: &[] };
 
 /// `RecordList`
-pub static RECORD_LIST: Schema = Schema::List { member: &RECORD_SCHEMA, min: None, max: None };
+pub static RECORD_LIST: Schema = Schema::List { member: &MEMBER_RECORD, min: None, max: None };
 
 /// `RegisterStreamConsumerInput`
 pub static REGISTER_STREAM_CONSUMER_INPUT: StructureSchema = StructureSchema {
@@ -1673,15 +1673,15 @@ pub static REGISTER_STREAM_CONSUMER_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `RegisterStreamConsumerInput` as a member.
-pub static REGISTER_STREAM_CONSUMER_INPUT_SCHEMA: Schema = Schema::Structure(&REGISTER_STREAM_CONSUMER_INPUT);
+pub static MEMBER_REGISTER_STREAM_CONSUMER_INPUT: Schema = Schema::Structure(&REGISTER_STREAM_CONSUMER_INPUT);
 
 /// `RegisterStreamConsumerOutput`
 pub static REGISTER_STREAM_CONSUMER_OUTPUT: StructureSchema = StructureSchema {
     name: "RegisterStreamConsumerOutput",
-    members: &[Member { name: "Consumer", required: true, schema: &CONSUMER_SCHEMA }],
+    members: &[Member { name: "Consumer", required: true, schema: &MEMBER_CONSUMER }],
 };
 /// `RegisterStreamConsumerOutput` as a member.
-pub static REGISTER_STREAM_CONSUMER_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_REGISTER_STREAM_CONSUMER_OUTPUT: Schema =
     Schema::Structure(&REGISTER_STREAM_CONSUMER_OUTPUT);
 
 /// `RemoveTagsFromStreamInput`
@@ -1695,7 +1695,7 @@ pub static REMOVE_TAGS_FROM_STREAM_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `RemoveTagsFromStreamInput` as a member.
-pub static REMOVE_TAGS_FROM_STREAM_INPUT_SCHEMA: Schema = Schema::Structure(&REMOVE_TAGS_FROM_STREAM_INPUT);
+pub static MEMBER_REMOVE_TAGS_FROM_STREAM_INPUT: Schema = Schema::Structure(&REMOVE_TAGS_FROM_STREAM_INPUT);
 
 /// `ResourceARN`
 pub static RESOURCE_ARN: Schema = Schema::Text {
@@ -1715,12 +1715,12 @@ pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY: StructureSchema = Stru
     ],
 };
 /// `RestoreDeadLetterQueueRecordsErrorEntry` as a member.
-pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_SCHEMA: Schema =
+pub static MEMBER_RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY: Schema =
     Schema::Structure(&RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY);
 
 /// `RestoreDeadLetterQueueRecordsErrorEntryList`
 pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_LIST: Schema =
-    Schema::List { member: &RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY, min: None, max: None };
 
 /// `RestoreDeadLetterQueueRecordsInput`
 pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_INPUT: StructureSchema = StructureSchema {
@@ -1735,7 +1735,7 @@ pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_INPUT: StructureSchema = StructureS
     ],
 };
 /// `RestoreDeadLetterQueueRecordsInput` as a member.
-pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_INPUT_SCHEMA: Schema =
+pub static MEMBER_RESTORE_DEAD_LETTER_QUEUE_RECORDS_INPUT: Schema =
     Schema::Structure(&RESTORE_DEAD_LETTER_QUEUE_RECORDS_INPUT);
 
 /// `RestoreDeadLetterQueueRecordsOutput`
@@ -1755,7 +1755,7 @@ pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: StructureSchema = Structure
     ],
 };
 /// `RestoreDeadLetterQueueRecordsOutput` as a member.
-pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_RESTORE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: Schema =
     Schema::Structure(&RESTORE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT);
 
 /// `RestoreDeadLetterQueueRecordsRequestEntry`
@@ -1764,12 +1764,12 @@ pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY: StructureSchema = St
     members: &[Member { name: "ReceiptHandle", required: true, schema: &RECEIPT_HANDLE }],
 };
 /// `RestoreDeadLetterQueueRecordsRequestEntry` as a member.
-pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_SCHEMA: Schema =
+pub static MEMBER_RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY: Schema =
     Schema::Structure(&RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY);
 
 /// `RestoreDeadLetterQueueRecordsRequestEntryList`
 pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Schema = Schema::List {
-    member: &RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_SCHEMA,
+    member: &MEMBER_RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY,
     min: Some(1),
     max: Some(10),
 };
@@ -1780,12 +1780,12 @@ pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY: StructureSchema = Str
     members: &[Member { name: "ReceiptHandle", required: true, schema: &RECEIPT_HANDLE }],
 };
 /// `RestoreDeadLetterQueueRecordsResultEntry` as a member.
-pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_SCHEMA: Schema =
+pub static MEMBER_RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY: Schema =
     Schema::Structure(&RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY);
 
 /// `RestoreDeadLetterQueueRecordsResultEntryList`
 pub static RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_LIST: Schema =
-    Schema::List { member: &RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY, min: None, max: None };
 
 /// `RetentionPeriodHours`
 pub static RETENTION_PERIOD_HOURS: Schema = Schema::Integer { min: None, max: None };
@@ -1810,13 +1810,13 @@ pub static S3_DESTINATION_CONFIGURATION: StructureSchema = StructureSchema {
         Member {
             name: "DeadLetterQueueS3Configuration",
             required: false,
-            schema: &DEAD_LETTER_QUEUE_S3_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_DEAD_LETTER_QUEUE_S3_CONFIGURATION,
         },
-        Member { name: "StorageConfiguration", required: true, schema: &S3_STORAGE_CONFIGURATION_SCHEMA },
+        Member { name: "StorageConfiguration", required: true, schema: &MEMBER_S3_STORAGE_CONFIGURATION },
     ],
 };
 /// `S3DestinationConfiguration` as a member.
-pub static S3_DESTINATION_CONFIGURATION_SCHEMA: Schema = Schema::Structure(&S3_DESTINATION_CONFIGURATION);
+pub static MEMBER_S3_DESTINATION_CONFIGURATION: Schema = Schema::Structure(&S3_DESTINATION_CONFIGURATION);
 
 /// `S3DestinationDescription`
 pub static S3_DESTINATION_DESCRIPTION: StructureSchema = StructureSchema {
@@ -1826,13 +1826,13 @@ pub static S3_DESTINATION_DESCRIPTION: StructureSchema = StructureSchema {
         Member {
             name: "DeadLetterQueueS3Configuration",
             required: true,
-            schema: &DEAD_LETTER_QUEUE_S3_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_DEAD_LETTER_QUEUE_S3_CONFIGURATION,
         },
-        Member { name: "StorageConfiguration", required: true, schema: &S3_STORAGE_CONFIGURATION_SCHEMA },
+        Member { name: "StorageConfiguration", required: true, schema: &MEMBER_S3_STORAGE_CONFIGURATION },
     ],
 };
 /// `S3DestinationDescription` as a member.
-pub static S3_DESTINATION_DESCRIPTION_SCHEMA: Schema = Schema::Structure(&S3_DESTINATION_DESCRIPTION);
+pub static MEMBER_S3_DESTINATION_DESCRIPTION: Schema = Schema::Structure(&S3_DESTINATION_DESCRIPTION);
 
 /// `S3DestinationUpdateInput`
 pub static S3_DESTINATION_UPDATE_INPUT: StructureSchema = StructureSchema {
@@ -1840,7 +1840,7 @@ pub static S3_DESTINATION_UPDATE_INPUT: StructureSchema = StructureSchema {
     members: &[Member { name: "DataFreshnessInSeconds", required: true, schema: &DATA_FRESHNESS_IN_SECONDS }],
 };
 /// `S3DestinationUpdateInput` as a member.
-pub static S3_DESTINATION_UPDATE_INPUT_SCHEMA: Schema = Schema::Structure(&S3_DESTINATION_UPDATE_INPUT);
+pub static MEMBER_S3_DESTINATION_UPDATE_INPUT: Schema = Schema::Structure(&S3_DESTINATION_UPDATE_INPUT);
 
 /// `S3ErrorOutputPrefix`
 pub static S3_ERROR_OUTPUT_PREFIX: Schema = Schema::Text {
@@ -1878,7 +1878,7 @@ pub static S3_STORAGE_CONFIGURATION: StructureSchema = StructureSchema {
     ],
 };
 /// `S3StorageConfiguration` as a member.
-pub static S3_STORAGE_CONFIGURATION_SCHEMA: Schema = Schema::Structure(&S3_STORAGE_CONFIGURATION);
+pub static MEMBER_S3_STORAGE_CONFIGURATION: Schema = Schema::Structure(&S3_STORAGE_CONFIGURATION);
 
 /// `S3TablesCompressionType`
 pub static S3_TABLES_COMPRESSION_TYPE: Schema =
@@ -1890,17 +1890,17 @@ pub static S3_TABLES_CONFIGURATION: StructureSchema = StructureSchema {
     members: &[
         Member { name: "CompressionType", required: true, schema: &S3_TABLES_COMPRESSION_TYPE },
         Member { name: "Namespace", required: true, schema: &S3_TABLES_NAMESPACE },
-        Member { name: "PartitionSpec", required: false, schema: &PARTITION_SPEC_SCHEMA },
+        Member { name: "PartitionSpec", required: false, schema: &MEMBER_PARTITION_SPEC },
         Member { name: "TableBucketARN", required: true, schema: &TABLE_BUCKET_ARN },
         Member { name: "TableName", required: true, schema: &S3_TABLES_TABLE_NAME },
     ],
 };
 /// `S3TablesConfiguration` as a member.
-pub static S3_TABLES_CONFIGURATION_SCHEMA: Schema = Schema::Structure(&S3_TABLES_CONFIGURATION);
+pub static MEMBER_S3_TABLES_CONFIGURATION: Schema = Schema::Structure(&S3_TABLES_CONFIGURATION);
 
 /// `S3TablesConfigurationList`
 pub static S3_TABLES_CONFIGURATION_LIST: Schema =
-    Schema::List { member: &S3_TABLES_CONFIGURATION_SCHEMA, min: Some(1), max: Some(10000) };
+    Schema::List { member: &MEMBER_S3_TABLES_CONFIGURATION, min: Some(1), max: Some(10000) };
 
 /// `S3TablesDestinationConfiguration`
 pub static S3_TABLES_DESTINATION_CONFIGURATION: StructureSchema = StructureSchema {
@@ -1910,13 +1910,13 @@ pub static S3_TABLES_DESTINATION_CONFIGURATION: StructureSchema = StructureSchem
         Member {
             name: "DeadLetterQueueS3Configuration",
             required: true,
-            schema: &DEAD_LETTER_QUEUE_S3_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_DEAD_LETTER_QUEUE_S3_CONFIGURATION,
         },
         Member { name: "S3TablesConfigurationList", required: true, schema: &S3_TABLES_CONFIGURATION_LIST },
     ],
 };
 /// `S3TablesDestinationConfiguration` as a member.
-pub static S3_TABLES_DESTINATION_CONFIGURATION_SCHEMA: Schema =
+pub static MEMBER_S3_TABLES_DESTINATION_CONFIGURATION: Schema =
     Schema::Structure(&S3_TABLES_DESTINATION_CONFIGURATION);
 
 /// `S3TablesDestinationDescription`
@@ -1927,13 +1927,13 @@ pub static S3_TABLES_DESTINATION_DESCRIPTION: StructureSchema = StructureSchema 
         Member {
             name: "DeadLetterQueueS3Configuration",
             required: true,
-            schema: &DEAD_LETTER_QUEUE_S3_CONFIGURATION_SCHEMA,
+            schema: &MEMBER_DEAD_LETTER_QUEUE_S3_CONFIGURATION,
         },
         Member { name: "S3TablesConfigurationList", required: true, schema: &S3_TABLES_CONFIGURATION_LIST },
     ],
 };
 /// `S3TablesDestinationDescription` as a member.
-pub static S3_TABLES_DESTINATION_DESCRIPTION_SCHEMA: Schema =
+pub static MEMBER_S3_TABLES_DESTINATION_DESCRIPTION: Schema =
     Schema::Structure(&S3_TABLES_DESTINATION_DESCRIPTION);
 
 /// `S3TablesDestinationUpdateInput`
@@ -1942,7 +1942,7 @@ pub static S3_TABLES_DESTINATION_UPDATE_INPUT: StructureSchema = StructureSchema
     members: &[Member { name: "DataFreshnessInSeconds", required: true, schema: &DATA_FRESHNESS_IN_SECONDS }],
 };
 /// `S3TablesDestinationUpdateInput` as a member.
-pub static S3_TABLES_DESTINATION_UPDATE_INPUT_SCHEMA: Schema =
+pub static MEMBER_S3_TABLES_DESTINATION_UPDATE_INPUT: Schema =
     Schema::Structure(&S3_TABLES_DESTINATION_UPDATE_INPUT);
 
 /// `S3TablesNamespace`
@@ -1970,21 +1970,21 @@ pub static SEQUENCE_NUMBER_RANGE: StructureSchema = StructureSchema {
     ],
 };
 /// `SequenceNumberRange` as a member.
-pub static SEQUENCE_NUMBER_RANGE_SCHEMA: Schema = Schema::Structure(&SEQUENCE_NUMBER_RANGE);
+pub static MEMBER_SEQUENCE_NUMBER_RANGE: Schema = Schema::Structure(&SEQUENCE_NUMBER_RANGE);
 
 /// `Shard`
 pub static SHARD: StructureSchema = StructureSchema {
     name: "Shard",
     members: &[
         Member { name: "AdjacentParentShardId", required: false, schema: &SHARD_ID },
-        Member { name: "HashKeyRange", required: true, schema: &HASH_KEY_RANGE_SCHEMA },
+        Member { name: "HashKeyRange", required: true, schema: &MEMBER_HASH_KEY_RANGE },
         Member { name: "ParentShardId", required: false, schema: &SHARD_ID },
-        Member { name: "SequenceNumberRange", required: true, schema: &SEQUENCE_NUMBER_RANGE_SCHEMA },
+        Member { name: "SequenceNumberRange", required: true, schema: &MEMBER_SEQUENCE_NUMBER_RANGE },
         Member { name: "ShardId", required: true, schema: &SHARD_ID },
     ],
 };
 /// `Shard` as a member.
-pub static SHARD_SCHEMA: Schema = Schema::Structure(&SHARD);
+pub static MEMBER_SHARD: Schema = Schema::Structure(&SHARD);
 
 /// `ShardCountObject`
 pub static SHARD_COUNT_OBJECT: Schema = Schema::Integer { min: Some(0), max: Some(1000000) };
@@ -1999,7 +1999,7 @@ pub static SHARD_FILTER: StructureSchema = StructureSchema {
     ],
 };
 /// `ShardFilter` as a member.
-pub static SHARD_FILTER_SCHEMA: Schema = Schema::Structure(&SHARD_FILTER);
+pub static MEMBER_SHARD_FILTER: Schema = Schema::Structure(&SHARD_FILTER);
 
 /// `ShardFilterType`
 pub static SHARD_FILTER_TYPE: Schema = Schema::Text {
@@ -2039,7 +2039,7 @@ pub static SHARD_ITERATOR_TYPE: Schema = Schema::Text {
 };
 
 /// `ShardList`
-pub static SHARD_LIST: Schema = Schema::List { member: &SHARD_SCHEMA, min: None, max: None };
+pub static SHARD_LIST: Schema = Schema::List { member: &MEMBER_SHARD, min: None, max: None };
 
 /// `SplitShardInput`
 pub static SPLIT_SHARD_INPUT: StructureSchema = StructureSchema {
@@ -2053,7 +2053,7 @@ pub static SPLIT_SHARD_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `SplitShardInput` as a member.
-pub static SPLIT_SHARD_INPUT_SCHEMA: Schema = Schema::Structure(&SPLIT_SHARD_INPUT);
+pub static MEMBER_SPLIT_SHARD_INPUT: Schema = Schema::Structure(&SPLIT_SHARD_INPUT);
 
 /// `StartStreamEncryptionInput`
 pub static START_STREAM_ENCRYPTION_INPUT: StructureSchema = StructureSchema {
@@ -2067,7 +2067,7 @@ pub static START_STREAM_ENCRYPTION_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `StartStreamEncryptionInput` as a member.
-pub static START_STREAM_ENCRYPTION_INPUT_SCHEMA: Schema = Schema::Structure(&START_STREAM_ENCRYPTION_INPUT);
+pub static MEMBER_START_STREAM_ENCRYPTION_INPUT: Schema = Schema::Structure(&START_STREAM_ENCRYPTION_INPUT);
 
 /// `StartingPosition`
 pub static STARTING_POSITION: StructureSchema = StructureSchema {
@@ -2079,7 +2079,7 @@ pub static STARTING_POSITION: StructureSchema = StructureSchema {
     ],
 };
 /// `StartingPosition` as a member.
-pub static STARTING_POSITION_SCHEMA: Schema = Schema::Structure(&STARTING_POSITION);
+pub static MEMBER_STARTING_POSITION: Schema = Schema::Structure(&STARTING_POSITION);
 
 /// `StopStreamEncryptionInput`
 pub static STOP_STREAM_ENCRYPTION_INPUT: StructureSchema = StructureSchema {
@@ -2093,7 +2093,7 @@ pub static STOP_STREAM_ENCRYPTION_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `StopStreamEncryptionInput` as a member.
-pub static STOP_STREAM_ENCRYPTION_INPUT_SCHEMA: Schema = Schema::Structure(&STOP_STREAM_ENCRYPTION_INPUT);
+pub static MEMBER_STOP_STREAM_ENCRYPTION_INPUT: Schema = Schema::Structure(&STOP_STREAM_ENCRYPTION_INPUT);
 
 /// `StreamARN`
 pub static STREAM_ARN: Schema = Schema::Text {
@@ -2115,13 +2115,13 @@ pub static STREAM_DESCRIPTION: StructureSchema = StructureSchema {
         Member { name: "Shards", required: true, schema: &SHARD_LIST },
         Member { name: "StreamARN", required: true, schema: &STREAM_ARN },
         Member { name: "StreamCreationTimestamp", required: true, schema: &TIMESTAMP },
-        Member { name: "StreamModeDetails", required: false, schema: &STREAM_MODE_DETAILS_SCHEMA },
+        Member { name: "StreamModeDetails", required: false, schema: &MEMBER_STREAM_MODE_DETAILS },
         Member { name: "StreamName", required: true, schema: &STREAM_NAME },
         Member { name: "StreamStatus", required: true, schema: &STREAM_STATUS },
     ],
 };
 /// `StreamDescription` as a member.
-pub static STREAM_DESCRIPTION_SCHEMA: Schema = Schema::Structure(&STREAM_DESCRIPTION);
+pub static MEMBER_STREAM_DESCRIPTION: Schema = Schema::Structure(&STREAM_DESCRIPTION);
 
 /// `StreamDescriptionSummary`
 pub static STREAM_DESCRIPTION_SUMMARY: StructureSchema = StructureSchema {
@@ -2140,14 +2140,14 @@ pub static STREAM_DESCRIPTION_SUMMARY: StructureSchema = StructureSchema {
         Member { name: "StreamARN", required: true, schema: &STREAM_ARN },
         Member { name: "StreamCreationTimestamp", required: true, schema: &TIMESTAMP },
         Member { name: "StreamId", required: false, schema: &STREAM_ID },
-        Member { name: "StreamModeDetails", required: false, schema: &STREAM_MODE_DETAILS_SCHEMA },
+        Member { name: "StreamModeDetails", required: false, schema: &MEMBER_STREAM_MODE_DETAILS },
         Member { name: "StreamName", required: true, schema: &STREAM_NAME },
         Member { name: "StreamStatus", required: true, schema: &STREAM_STATUS },
-        Member { name: "WarmThroughput", required: false, schema: &WARM_THROUGHPUT_OBJECT_SCHEMA },
+        Member { name: "WarmThroughput", required: false, schema: &MEMBER_WARM_THROUGHPUT_OBJECT },
     ],
 };
 /// `StreamDescriptionSummary` as a member.
-pub static STREAM_DESCRIPTION_SUMMARY_SCHEMA: Schema = Schema::Structure(&STREAM_DESCRIPTION_SUMMARY);
+pub static MEMBER_STREAM_DESCRIPTION_SUMMARY: Schema = Schema::Structure(&STREAM_DESCRIPTION_SUMMARY);
 
 /// `StreamFilter`
 pub static STREAM_FILTER: StructureSchema = StructureSchema {
@@ -2158,11 +2158,11 @@ pub static STREAM_FILTER: StructureSchema = StructureSchema {
     ],
 };
 /// `StreamFilter` as a member.
-pub static STREAM_FILTER_SCHEMA: Schema = Schema::Structure(&STREAM_FILTER);
+pub static MEMBER_STREAM_FILTER: Schema = Schema::Structure(&STREAM_FILTER);
 
 /// `StreamFilterList`
 pub static STREAM_FILTER_LIST: Schema =
-    Schema::List { member: &STREAM_FILTER_SCHEMA, min: Some(1), max: Some(10000) };
+    Schema::List { member: &MEMBER_STREAM_FILTER, min: Some(1), max: Some(10000) };
 
 /// `StreamId`
 pub static STREAM_ID: Schema = Schema::Text {
@@ -2182,7 +2182,7 @@ pub static STREAM_MODE_DETAILS: StructureSchema = StructureSchema {
     members: &[Member { name: "StreamMode", required: true, schema: &STREAM_MODE }],
 };
 /// `StreamModeDetails` as a member.
-pub static STREAM_MODE_DETAILS_SCHEMA: Schema = Schema::Structure(&STREAM_MODE_DETAILS);
+pub static MEMBER_STREAM_MODE_DETAILS: Schema = Schema::Structure(&STREAM_MODE_DETAILS);
 
 /// `StreamName`
 pub static STREAM_NAME: Schema = Schema::Text {
@@ -2209,17 +2209,17 @@ pub static STREAM_SUMMARY: StructureSchema = StructureSchema {
     members: &[
         Member { name: "StreamARN", required: true, schema: &STREAM_ARN },
         Member { name: "StreamCreationTimestamp", required: false, schema: &TIMESTAMP },
-        Member { name: "StreamModeDetails", required: false, schema: &STREAM_MODE_DETAILS_SCHEMA },
+        Member { name: "StreamModeDetails", required: false, schema: &MEMBER_STREAM_MODE_DETAILS },
         Member { name: "StreamName", required: true, schema: &STREAM_NAME },
         Member { name: "StreamStatus", required: true, schema: &STREAM_STATUS },
     ],
 };
 /// `StreamSummary` as a member.
-pub static STREAM_SUMMARY_SCHEMA: Schema = Schema::Structure(&STREAM_SUMMARY);
+pub static MEMBER_STREAM_SUMMARY: Schema = Schema::Structure(&STREAM_SUMMARY);
 
 /// `StreamSummaryList`
 pub static STREAM_SUMMARY_LIST: Schema =
-    Schema::List { member: &STREAM_SUMMARY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_STREAM_SUMMARY, min: None, max: None };
 
 /// `SubscribeToShardEvent`
 pub static SUBSCRIBE_TO_SHARD_EVENT: StructureSchema = StructureSchema {
@@ -2232,7 +2232,7 @@ pub static SUBSCRIBE_TO_SHARD_EVENT: StructureSchema = StructureSchema {
     ],
 };
 /// `SubscribeToShardEvent` as a member.
-pub static SUBSCRIBE_TO_SHARD_EVENT_SCHEMA: Schema = Schema::Structure(&SUBSCRIBE_TO_SHARD_EVENT);
+pub static MEMBER_SUBSCRIBE_TO_SHARD_EVENT: Schema = Schema::Structure(&SUBSCRIBE_TO_SHARD_EVENT);
 
 /// `SubscribeToShardInput`
 pub static SUBSCRIBE_TO_SHARD_INPUT: StructureSchema = StructureSchema {
@@ -2241,12 +2241,12 @@ pub static SUBSCRIBE_TO_SHARD_INPUT: StructureSchema = StructureSchema {
         Member { name: "ConsumerARN", required: true, schema: &CONSUMER_ARN },
         Member { name: "DryRun", required: false, schema: &BOOLEAN_OBJECT },
         Member { name: "ShardId", required: true, schema: &SHARD_ID },
-        Member { name: "StartingPosition", required: true, schema: &STARTING_POSITION_SCHEMA },
+        Member { name: "StartingPosition", required: true, schema: &MEMBER_STARTING_POSITION },
         Member { name: "StreamId", required: false, schema: &STREAM_ID },
     ],
 };
 /// `SubscribeToShardInput` as a member.
-pub static SUBSCRIBE_TO_SHARD_INPUT_SCHEMA: Schema = Schema::Structure(&SUBSCRIBE_TO_SHARD_INPUT);
+pub static MEMBER_SUBSCRIBE_TO_SHARD_INPUT: Schema = Schema::Structure(&SUBSCRIBE_TO_SHARD_INPUT);
 
 /// `TableBucketARN`
 pub static TABLE_BUCKET_ARN: Schema = Schema::Text {
@@ -2265,7 +2265,7 @@ pub static TAG: StructureSchema = StructureSchema {
     ],
 };
 /// `Tag` as a member.
-pub static TAG_SCHEMA: Schema = Schema::Structure(&TAG);
+pub static MEMBER_TAG: Schema = Schema::Structure(&TAG);
 
 /// `TagKey`
 pub static TAG_KEY: Schema = Schema::Text { min: Some(1), max: Some(128), pattern: None, values: &[] };
@@ -2274,7 +2274,7 @@ pub static TAG_KEY: Schema = Schema::Text { min: Some(1), max: Some(128), patter
 pub static TAG_KEY_LIST: Schema = Schema::List { member: &TAG_KEY, min: Some(1), max: Some(50) };
 
 /// `TagList`
-pub static TAG_LIST: Schema = Schema::List { member: &TAG_SCHEMA, min: Some(0), max: Some(200) };
+pub static TAG_LIST: Schema = Schema::List { member: &MEMBER_TAG, min: Some(0), max: Some(200) };
 
 /// `TagMap`
 pub static TAG_MAP: Schema = Schema::Map { key: &TAG_KEY, value: &TAG_VALUE, min: Some(1), max: Some(200) };
@@ -2289,7 +2289,7 @@ pub static TAG_RESOURCE_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `TagResourceInput` as a member.
-pub static TAG_RESOURCE_INPUT_SCHEMA: Schema = Schema::Structure(&TAG_RESOURCE_INPUT);
+pub static MEMBER_TAG_RESOURCE_INPUT: Schema = Schema::Structure(&TAG_RESOURCE_INPUT);
 
 /// `TagValue`
 pub static TAG_VALUE: Schema = Schema::Text { min: Some(0), max: Some(256), pattern: None, values: &[] };
@@ -2311,7 +2311,7 @@ pub static UNTAG_RESOURCE_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `UntagResourceInput` as a member.
-pub static UNTAG_RESOURCE_INPUT_SCHEMA: Schema = Schema::Structure(&UNTAG_RESOURCE_INPUT);
+pub static MEMBER_UNTAG_RESOURCE_INPUT: Schema = Schema::Structure(&UNTAG_RESOURCE_INPUT);
 
 /// `UpdateAccountSettingsInput`
 pub static UPDATE_ACCOUNT_SETTINGS_INPUT: StructureSchema = StructureSchema {
@@ -2319,11 +2319,11 @@ pub static UPDATE_ACCOUNT_SETTINGS_INPUT: StructureSchema = StructureSchema {
     members: &[Member {
         name: "MinimumThroughputBillingCommitment",
         required: true,
-        schema: &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT_SCHEMA,
+        schema: &MEMBER_MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT,
     }],
 };
 /// `UpdateAccountSettingsInput` as a member.
-pub static UPDATE_ACCOUNT_SETTINGS_INPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_ACCOUNT_SETTINGS_INPUT);
+pub static MEMBER_UPDATE_ACCOUNT_SETTINGS_INPUT: Schema = Schema::Structure(&UPDATE_ACCOUNT_SETTINGS_INPUT);
 
 /// `UpdateAccountSettingsOutput`
 pub static UPDATE_ACCOUNT_SETTINGS_OUTPUT: StructureSchema = StructureSchema {
@@ -2331,11 +2331,11 @@ pub static UPDATE_ACCOUNT_SETTINGS_OUTPUT: StructureSchema = StructureSchema {
     members: &[Member {
         name: "MinimumThroughputBillingCommitment",
         required: false,
-        schema: &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT_SCHEMA,
+        schema: &MEMBER_MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT,
     }],
 };
 /// `UpdateAccountSettingsOutput` as a member.
-pub static UPDATE_ACCOUNT_SETTINGS_OUTPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_ACCOUNT_SETTINGS_OUTPUT);
+pub static MEMBER_UPDATE_ACCOUNT_SETTINGS_OUTPUT: Schema = Schema::Structure(&UPDATE_ACCOUNT_SETTINGS_OUTPUT);
 
 /// `UpdateChannelInput`
 pub static UPDATE_CHANNEL_INPUT: StructureSchema = StructureSchema {
@@ -2345,30 +2345,30 @@ pub static UPDATE_CHANNEL_INPUT: StructureSchema = StructureSchema {
         Member {
             name: "LoggingConfiguration",
             required: false,
-            schema: &CHANNEL_LOGGING_UPDATE_INPUT_SCHEMA,
+            schema: &MEMBER_CHANNEL_LOGGING_UPDATE_INPUT,
         },
         Member {
             name: "S3DestinationConfiguration",
             required: false,
-            schema: &S3_DESTINATION_UPDATE_INPUT_SCHEMA,
+            schema: &MEMBER_S3_DESTINATION_UPDATE_INPUT,
         },
         Member {
             name: "S3TablesDestinationConfiguration",
             required: false,
-            schema: &S3_TABLES_DESTINATION_UPDATE_INPUT_SCHEMA,
+            schema: &MEMBER_S3_TABLES_DESTINATION_UPDATE_INPUT,
         },
     ],
 };
 /// `UpdateChannelInput` as a member.
-pub static UPDATE_CHANNEL_INPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_CHANNEL_INPUT);
+pub static MEMBER_UPDATE_CHANNEL_INPUT: Schema = Schema::Structure(&UPDATE_CHANNEL_INPUT);
 
 /// `UpdateChannelOutput`
 pub static UPDATE_CHANNEL_OUTPUT: StructureSchema = StructureSchema {
     name: "UpdateChannelOutput",
-    members: &[Member { name: "ChannelDescription", required: true, schema: &CHANNEL_DESCRIPTION_SCHEMA }],
+    members: &[Member { name: "ChannelDescription", required: true, schema: &MEMBER_CHANNEL_DESCRIPTION }],
 };
 /// `UpdateChannelOutput` as a member.
-pub static UPDATE_CHANNEL_OUTPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_CHANNEL_OUTPUT);
+pub static MEMBER_UPDATE_CHANNEL_OUTPUT: Schema = Schema::Structure(&UPDATE_CHANNEL_OUTPUT);
 
 /// `UpdateDeadLetterQueueRecordsVisibilityErrorEntry`
 pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY: StructureSchema = StructureSchema {
@@ -2380,12 +2380,12 @@ pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY: StructureSch
     ],
 };
 /// `UpdateDeadLetterQueueRecordsVisibilityErrorEntry` as a member.
-pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_SCHEMA: Schema =
+pub static MEMBER_UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY: Schema =
     Schema::Structure(&UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY);
 
 /// `UpdateDeadLetterQueueRecordsVisibilityErrorEntryList`
 pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_LIST: Schema = Schema::List {
-    member: &UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_SCHEMA,
+    member: &MEMBER_UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY,
     min: None,
     max: None,
 };
@@ -2403,7 +2403,7 @@ pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_INPUT: StructureSchema = 
     ],
 };
 /// `UpdateDeadLetterQueueRecordsVisibilityInput` as a member.
-pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_INPUT_SCHEMA: Schema =
+pub static MEMBER_UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_INPUT: Schema =
     Schema::Structure(&UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_INPUT);
 
 /// `UpdateDeadLetterQueueRecordsVisibilityOutput`
@@ -2423,7 +2423,7 @@ pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_OUTPUT: StructureSchema =
     ],
 };
 /// `UpdateDeadLetterQueueRecordsVisibilityOutput` as a member.
-pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_OUTPUT: Schema =
     Schema::Structure(&UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_OUTPUT);
 
 /// `UpdateDeadLetterQueueRecordsVisibilityRequestEntry`
@@ -2435,12 +2435,12 @@ pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY: StructureS
     ],
 };
 /// `UpdateDeadLetterQueueRecordsVisibilityRequestEntry` as a member.
-pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_SCHEMA: Schema =
+pub static MEMBER_UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY: Schema =
     Schema::Structure(&UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY);
 
 /// `UpdateDeadLetterQueueRecordsVisibilityRequestEntryList`
 pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_LIST: Schema = Schema::List {
-    member: &UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_SCHEMA,
+    member: &MEMBER_UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY,
     min: Some(1),
     max: Some(10),
 };
@@ -2451,12 +2451,12 @@ pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY: StructureSc
     members: &[Member { name: "ReceiptHandle", required: true, schema: &RECEIPT_HANDLE }],
 };
 /// `UpdateDeadLetterQueueRecordsVisibilityResultEntry` as a member.
-pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_SCHEMA: Schema =
+pub static MEMBER_UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY: Schema =
     Schema::Structure(&UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY);
 
 /// `UpdateDeadLetterQueueRecordsVisibilityResultEntryList`
 pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_LIST: Schema = Schema::List {
-    member: &UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_SCHEMA,
+    member: &MEMBER_UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY,
     min: None,
     max: None,
 };
@@ -2471,26 +2471,26 @@ pub static UPDATE_MAX_RECORD_SIZE_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `UpdateMaxRecordSizeInput` as a member.
-pub static UPDATE_MAX_RECORD_SIZE_INPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_MAX_RECORD_SIZE_INPUT);
+pub static MEMBER_UPDATE_MAX_RECORD_SIZE_INPUT: Schema = Schema::Structure(&UPDATE_MAX_RECORD_SIZE_INPUT);
 
 /// `UpdateQueueInput`
 pub static UPDATE_QUEUE_INPUT: StructureSchema = StructureSchema {
     name: "UpdateQueueInput",
     members: &[
         Member { name: "QueueARN", required: true, schema: &QUEUE_ARN },
-        Member { name: "QueueAttributes", required: true, schema: &QUEUE_ATTRIBUTES_SCHEMA },
+        Member { name: "QueueAttributes", required: true, schema: &MEMBER_QUEUE_ATTRIBUTES },
     ],
 };
 /// `UpdateQueueInput` as a member.
-pub static UPDATE_QUEUE_INPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_QUEUE_INPUT);
+pub static MEMBER_UPDATE_QUEUE_INPUT: Schema = Schema::Structure(&UPDATE_QUEUE_INPUT);
 
 /// `UpdateQueueOutput`
 pub static UPDATE_QUEUE_OUTPUT: StructureSchema = StructureSchema {
     name: "UpdateQueueOutput",
-    members: &[Member { name: "QueueDescription", required: true, schema: &QUEUE_DESCRIPTION_SCHEMA }],
+    members: &[Member { name: "QueueDescription", required: true, schema: &MEMBER_QUEUE_DESCRIPTION }],
 };
 /// `UpdateQueueOutput` as a member.
-pub static UPDATE_QUEUE_OUTPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_QUEUE_OUTPUT);
+pub static MEMBER_UPDATE_QUEUE_OUTPUT: Schema = Schema::Structure(&UPDATE_QUEUE_OUTPUT);
 
 /// `UpdateQueueRecordsVisibilityErrorEntry`
 pub static UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY: StructureSchema = StructureSchema {
@@ -2502,12 +2502,12 @@ pub static UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY: StructureSchema = Struct
     ],
 };
 /// `UpdateQueueRecordsVisibilityErrorEntry` as a member.
-pub static UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_SCHEMA: Schema =
+pub static MEMBER_UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY: Schema =
     Schema::Structure(&UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY);
 
 /// `UpdateQueueRecordsVisibilityErrorEntryList`
 pub static UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_LIST: Schema =
-    Schema::List { member: &UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY, min: None, max: None };
 
 /// `UpdateQueueRecordsVisibilityInput`
 pub static UPDATE_QUEUE_RECORDS_VISIBILITY_INPUT: StructureSchema = StructureSchema {
@@ -2522,7 +2522,7 @@ pub static UPDATE_QUEUE_RECORDS_VISIBILITY_INPUT: StructureSchema = StructureSch
     ],
 };
 /// `UpdateQueueRecordsVisibilityInput` as a member.
-pub static UPDATE_QUEUE_RECORDS_VISIBILITY_INPUT_SCHEMA: Schema =
+pub static MEMBER_UPDATE_QUEUE_RECORDS_VISIBILITY_INPUT: Schema =
     Schema::Structure(&UPDATE_QUEUE_RECORDS_VISIBILITY_INPUT);
 
 /// `UpdateQueueRecordsVisibilityOutput`
@@ -2538,7 +2538,7 @@ pub static UPDATE_QUEUE_RECORDS_VISIBILITY_OUTPUT: StructureSchema = StructureSc
     ],
 };
 /// `UpdateQueueRecordsVisibilityOutput` as a member.
-pub static UPDATE_QUEUE_RECORDS_VISIBILITY_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_UPDATE_QUEUE_RECORDS_VISIBILITY_OUTPUT: Schema =
     Schema::Structure(&UPDATE_QUEUE_RECORDS_VISIBILITY_OUTPUT);
 
 /// `UpdateQueueRecordsVisibilityRequestEntry`
@@ -2550,12 +2550,12 @@ pub static UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY: StructureSchema = Stru
     ],
 };
 /// `UpdateQueueRecordsVisibilityRequestEntry` as a member.
-pub static UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_SCHEMA: Schema =
+pub static MEMBER_UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY: Schema =
     Schema::Structure(&UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY);
 
 /// `UpdateQueueRecordsVisibilityRequestEntryList`
 pub static UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_LIST: Schema = Schema::List {
-    member: &UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_SCHEMA,
+    member: &MEMBER_UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY,
     min: Some(1),
     max: Some(10),
 };
@@ -2566,12 +2566,12 @@ pub static UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY: StructureSchema = Struc
     members: &[Member { name: "ReceiptHandle", required: true, schema: &RECEIPT_HANDLE }],
 };
 /// `UpdateQueueRecordsVisibilityResultEntry` as a member.
-pub static UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_SCHEMA: Schema =
+pub static MEMBER_UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY: Schema =
     Schema::Structure(&UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY);
 
 /// `UpdateQueueRecordsVisibilityResultEntryList`
 pub static UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_LIST: Schema =
-    Schema::List { member: &UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_SCHEMA, min: None, max: None };
+    Schema::List { member: &MEMBER_UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY, min: None, max: None };
 
 /// `UpdateShardCountInput`
 pub static UPDATE_SHARD_COUNT_INPUT: StructureSchema = StructureSchema {
@@ -2585,7 +2585,7 @@ pub static UPDATE_SHARD_COUNT_INPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `UpdateShardCountInput` as a member.
-pub static UPDATE_SHARD_COUNT_INPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_SHARD_COUNT_INPUT);
+pub static MEMBER_UPDATE_SHARD_COUNT_INPUT: Schema = Schema::Structure(&UPDATE_SHARD_COUNT_INPUT);
 
 /// `UpdateShardCountOutput`
 pub static UPDATE_SHARD_COUNT_OUTPUT: StructureSchema = StructureSchema {
@@ -2598,7 +2598,7 @@ pub static UPDATE_SHARD_COUNT_OUTPUT: StructureSchema = StructureSchema {
     ],
 };
 /// `UpdateShardCountOutput` as a member.
-pub static UPDATE_SHARD_COUNT_OUTPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_SHARD_COUNT_OUTPUT);
+pub static MEMBER_UPDATE_SHARD_COUNT_OUTPUT: Schema = Schema::Structure(&UPDATE_SHARD_COUNT_OUTPUT);
 
 /// `UpdateStreamModeInput`
 pub static UPDATE_STREAM_MODE_INPUT: StructureSchema = StructureSchema {
@@ -2606,12 +2606,12 @@ pub static UPDATE_STREAM_MODE_INPUT: StructureSchema = StructureSchema {
     members: &[
         Member { name: "StreamARN", required: true, schema: &STREAM_ARN },
         Member { name: "StreamId", required: false, schema: &STREAM_ID },
-        Member { name: "StreamModeDetails", required: true, schema: &STREAM_MODE_DETAILS_SCHEMA },
+        Member { name: "StreamModeDetails", required: true, schema: &MEMBER_STREAM_MODE_DETAILS },
         Member { name: "WarmThroughputMiBps", required: false, schema: &NATURAL_INTEGER_OBJECT },
     ],
 };
 /// `UpdateStreamModeInput` as a member.
-pub static UPDATE_STREAM_MODE_INPUT_SCHEMA: Schema = Schema::Structure(&UPDATE_STREAM_MODE_INPUT);
+pub static MEMBER_UPDATE_STREAM_MODE_INPUT: Schema = Schema::Structure(&UPDATE_STREAM_MODE_INPUT);
 
 /// `UpdateStreamRecordDistributionStrategyInput`
 pub static UPDATE_STREAM_RECORD_DISTRIBUTION_STRATEGY_INPUT: StructureSchema = StructureSchema {
@@ -2623,7 +2623,7 @@ pub static UPDATE_STREAM_RECORD_DISTRIBUTION_STRATEGY_INPUT: StructureSchema = S
     ],
 };
 /// `UpdateStreamRecordDistributionStrategyInput` as a member.
-pub static UPDATE_STREAM_RECORD_DISTRIBUTION_STRATEGY_INPUT_SCHEMA: Schema =
+pub static MEMBER_UPDATE_STREAM_RECORD_DISTRIBUTION_STRATEGY_INPUT: Schema =
     Schema::Structure(&UPDATE_STREAM_RECORD_DISTRIBUTION_STRATEGY_INPUT);
 
 /// `UpdateStreamWarmThroughputInput`
@@ -2637,7 +2637,7 @@ pub static UPDATE_STREAM_WARM_THROUGHPUT_INPUT: StructureSchema = StructureSchem
     ],
 };
 /// `UpdateStreamWarmThroughputInput` as a member.
-pub static UPDATE_STREAM_WARM_THROUGHPUT_INPUT_SCHEMA: Schema =
+pub static MEMBER_UPDATE_STREAM_WARM_THROUGHPUT_INPUT: Schema =
     Schema::Structure(&UPDATE_STREAM_WARM_THROUGHPUT_INPUT);
 
 /// `UpdateStreamWarmThroughputOutput`
@@ -2646,11 +2646,11 @@ pub static UPDATE_STREAM_WARM_THROUGHPUT_OUTPUT: StructureSchema = StructureSche
     members: &[
         Member { name: "StreamARN", required: false, schema: &STREAM_ARN },
         Member { name: "StreamName", required: false, schema: &STREAM_NAME },
-        Member { name: "WarmThroughput", required: false, schema: &WARM_THROUGHPUT_OBJECT_SCHEMA },
+        Member { name: "WarmThroughput", required: false, schema: &MEMBER_WARM_THROUGHPUT_OBJECT },
     ],
 };
 /// `UpdateStreamWarmThroughputOutput` as a member.
-pub static UPDATE_STREAM_WARM_THROUGHPUT_OUTPUT_SCHEMA: Schema =
+pub static MEMBER_UPDATE_STREAM_WARM_THROUGHPUT_OUTPUT: Schema =
     Schema::Structure(&UPDATE_STREAM_WARM_THROUGHPUT_OUTPUT);
 
 /// `VisibilityTimeoutSeconds`
@@ -2665,4 +2665,4 @@ pub static WARM_THROUGHPUT_OBJECT: StructureSchema = StructureSchema {
     ],
 };
 /// `WarmThroughputObject` as a member.
-pub static WARM_THROUGHPUT_OBJECT_SCHEMA: Schema = Schema::Structure(&WARM_THROUGHPUT_OBJECT);
+pub static MEMBER_WARM_THROUGHPUT_OBJECT: Schema = Schema::Structure(&WARM_THROUGHPUT_OBJECT);
