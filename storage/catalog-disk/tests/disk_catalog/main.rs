@@ -1,0 +1,3 @@
+//! The catalog on disk, tested from outside.
+
+mod conformance;
