@@ -1,8 +1,6 @@
 //! What only the journal in memory promises: its bound, its expiry, its knobs. What every journal promises is in
 //! `conformance.rs`.
 
-mod world;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +9,16 @@ use thalweg_journal::{
     Append, AppendError, Health, Journal, NotAppliedReason, Read, ReadAnswer, Record, Run, RunOutcome,
 };
 use thalweg_journal_memory::{Knobs, MemoryJournal, SlowCommits, UnknownOutcomes};
+use thalweg_system::Clock;
+use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
-
-use crate::world::{ManualClock, TokioSpawn};
 
 const STREAM: StreamId = StreamId(1);
 const SHARD: ShardKey = ShardKey { stream: STREAM, shard: ShardIndex(0) };
+
+fn some_day() -> ManualClock {
+    ManualClock::new(Timestamp::from_seconds(1_700_000_000))
+}
 
 async fn open(clock: &ManualClock, knobs: Knobs) -> MemoryJournal {
     let journal = MemoryJournal::new(Arc::new(clock.clone()), knobs);
@@ -42,7 +44,7 @@ async fn first_left(journal: &MemoryJournal) -> Option<Offset> {
 
 #[tokio::test]
 async fn a_full_journal_throttles_until_something_goes() {
-    let clock = ManualClock::new();
+    let clock = some_day();
     let journal = open(&clock, Knobs { bytes_max: 10_000, ..Knobs::default() }).await;
     let mut placed = 0;
     let refused = loop {
@@ -66,7 +68,7 @@ async fn a_full_journal_throttles_until_something_goes() {
 
 #[tokio::test]
 async fn what_retention_does_not_cover_is_dropped() {
-    let clock = ManualClock::new();
+    let clock = some_day();
     let journal = open(&clock, Knobs::default()).await;
     for _ in 0..3 {
         journal.append(one_record(b"x")).await.expect("it takes writes");
@@ -92,67 +94,99 @@ async fn what_retention_does_not_cover_is_dropped() {
 
 #[tokio::test]
 async fn a_wall_clock_that_leaps_ahead_drops_nothing_for_an_hour() {
-    let clock = ManualClock::new();
+    let clock = some_day();
     let journal = open(&clock, Knobs::default()).await;
     journal.set_retention(STREAM, Duration::from_secs(24 * 3600));
     journal.append(one_record(b"x")).await.expect("it takes writes");
-    clock.step_wall(48 * 3600 * 1000);
+    clock.set_wall(clock.wall().plus(Duration::from_secs(48 * 3600)));
     clock.advance(Duration::from_secs(59 * 60));
     assert_eq!(first_left(&journal).await, Some(0), "the leap may be a mistake");
     clock.advance(Duration::from_secs(2 * 3600));
     assert_eq!(first_left(&journal).await, None, "it stayed: it is the time");
 }
 
-#[tokio::test]
-async fn slow_commits_are_invisible_until_their_time_has_passed() {
-    let clock = ManualClock::new();
-    let slow = SlowCommits { delay: Duration::from_millis(100), spawn: Arc::new(TokioSpawn) };
-    let journal =
-        MemoryJournal::new(Arc::new(clock.clone()), Knobs { slow_commits: Some(slow), ..Knobs::default() });
-    {
-        let opened = journal.open_shards(STREAM, &[SHARD.shard]);
-        let (opened, ()) = tokio::join!(opened, clock.advance_when_slept_on(Duration::from_millis(100)));
-        opened.expect("it takes writes");
-    }
-    let first = journal.append(one_record(b"first"));
-    let second = journal.append(one_record(b"second"));
-    clock.until_slept_on().await;
-    clock.advance(Duration::from_millis(99));
-    tokio::task::yield_now().await;
-    assert_eq!(journal.tail(SHARD).expect("it exists").next, 0, "a millisecond is missing");
-    clock.advance(Duration::from_millis(1));
-    let first = first.await.expect("it takes writes");
-    let second = second.await.expect("it takes writes");
-    assert!(matches!(first[..], [RunOutcome::Placed { first: 0, .. }]), "{first:?}");
-    assert!(matches!(second[..], [RunOutcome::Placed { first: 1, .. }]), "{second:?}");
-    assert_eq!(journal.tail(SHARD).expect("it exists").next, 2);
+/// A journal whose commits take 100 ms, and what runs them.
+fn slow() -> (MemoryJournal, SimulatedSpawn) {
+    let spawn = SimulatedSpawn::new(1, some_day());
+    let slow = SlowCommits { delay: Duration::from_millis(100), spawn: Arc::new(spawn.clone()) };
+    let knobs = Knobs { slow_commits: Some(slow), ..Knobs::default() };
+    let journal = MemoryJournal::new(Arc::new(spawn.clock().clone()), knobs);
+    spawn.block_on(journal.open_shards(STREAM, &[SHARD.shard])).expect("it takes writes");
+    (journal, spawn)
 }
 
-#[tokio::test]
-async fn a_fenced_journal_refuses_what_is_queued_and_all_that_comes() {
-    let clock = ManualClock::new();
-    let slow = SlowCommits { delay: Duration::from_millis(100), spawn: Arc::new(TokioSpawn) };
-    let journal =
-        MemoryJournal::new(Arc::new(clock.clone()), Knobs { slow_commits: Some(slow), ..Knobs::default() });
-    {
-        let opened = journal.open_shards(STREAM, &[SHARD.shard]);
-        let (opened, ()) = tokio::join!(opened, clock.advance_when_slept_on(Duration::from_millis(100)));
-        opened.expect("it takes writes");
-    }
-    let queued = journal.append(one_record(b"queued"));
-    clock.until_slept_on().await;
-    journal.fence();
-    clock.advance(Duration::from_millis(100));
-    assert_eq!(queued.await, Err(AppendError::Fenced));
-    assert_eq!(journal.tail(SHARD).expect("reads go on").next, 0);
+fn pass(spawn: &SimulatedSpawn, millis: u64) {
+    spawn.run_until_idle();
+    spawn.clock().advance(Duration::from_millis(millis));
+    spawn.run_until_idle();
+}
+
+#[test]
+fn slow_commits_are_invisible_until_their_time_has_passed() {
+    let (journal, spawn) = slow();
+    let next = || journal.tail(SHARD).expect("it exists").next;
+    let commits = [b"first", b"again"].map(|data| journal.append(one_record(data)));
+    pass(&spawn, 60);
+    // This one comes too late for the first commit.
     let late = journal.append(one_record(b"late"));
-    clock.advance_when_slept_on(Duration::from_millis(100)).await;
-    assert_eq!(late.await, Err(AppendError::Fenced));
+    pass(&spawn, 39);
+    assert_eq!(next(), 0, "a millisecond is missing");
+    pass(&spawn, 1);
+    assert_eq!(next(), 2);
+    for (commit, offset) in commits.into_iter().zip(0..) {
+        let outcomes = spawn.block_on(commit).expect("it takes writes");
+        assert!(
+            matches!(outcomes[..], [RunOutcome::Placed { first, .. }] if first == offset),
+            "{outcomes:?}"
+        );
+    }
+    pass(&spawn, 99);
+    assert_eq!(next(), 2);
+    pass(&spawn, 1);
+    assert_eq!(next(), 3);
+    spawn.block_on(late).expect("it takes writes");
+}
+
+#[test]
+fn a_fenced_journal_refuses_what_is_queued_and_all_that_comes() {
+    let (journal, spawn) = slow();
+    let queued = journal.append(one_record(b"queued"));
+    pass(&spawn, 50);
+    journal.fence();
+    assert_eq!(spawn.block_on(queued), Err(AppendError::Fenced));
+    assert_eq!(journal.tail(SHARD).expect("reads go on").next, 0);
+    assert_eq!(spawn.block_on(journal.append(one_record(b"late"))), Err(AppendError::Fenced));
+    assert!(matches!(journal.health(), Health::WritesStopped(_)));
+}
+
+#[test]
+fn shutdown_waits_for_what_is_queued() {
+    let (journal, spawn) = slow();
+    let queued = journal.append(one_record(b"queued"));
+    spawn.block_on(journal.shutdown());
+    assert_eq!(journal.tail(SHARD).expect("reads go on").next, 1);
+    spawn.block_on(queued).expect("it was queued before");
+    let late = spawn.block_on(journal.append(one_record(b"late"))).expect_err("it was shut down");
+    assert!(matches!(late, AppendError::NotApplied(NotAppliedReason::Stopped(_))), "{late}");
+    spawn.block_on(journal.shutdown());
+}
+
+#[test]
+fn dropping_an_engine_with_slow_commits_applies_what_was_queued() {
+    let (journal, spawn) = slow();
+    let queued = journal.append(one_record(b"x"));
+    let mut watch = journal.watch(SHARD).expect("it exists");
+    drop(journal);
+    let outcomes = spawn.block_on(queued).expect("it was queued before");
+    assert!(matches!(outcomes[..], [RunOutcome::Placed { first: 0, .. }]), "{outcomes:?}");
+    assert_eq!(watch.current().next, 1);
+    spawn.run_until_idle();
+    assert!(spawn.block_on(watch.changed()).deleted, "the loop has ended and let the state go");
 }
 
 #[tokio::test]
 async fn unknown_outcomes_are_applied_or_lost_by_the_seed() {
-    let clock = ManualClock::new();
+    let clock = some_day();
     let unknown = UnknownOutcomes { seed: 7, appends_per_thousand: 1000, changes_per_thousand: 0 };
     let journal = open(&clock, Knobs { unknown_outcomes: Some(unknown), ..Knobs::default() }).await;
     for _ in 0..1000 {
@@ -161,16 +195,4 @@ async fn unknown_outcomes_are_applied_or_lost_by_the_seed() {
     }
     let applied = journal.tail(SHARD).expect("it exists").next;
     assert!((400..600).contains(&applied), "about half of them are there: {applied}");
-}
-
-#[tokio::test]
-async fn dropping_an_engine_with_slow_commits_applies_what_was_queued() {
-    let clock = ManualClock::new();
-    let slow = SlowCommits { delay: Duration::from_millis(100), spawn: Arc::new(TokioSpawn) };
-    let journal =
-        MemoryJournal::new(Arc::new(clock.clone()), Knobs { slow_commits: Some(slow), ..Knobs::default() });
-    let queued = journal.append(one_record(b"x"));
-    drop(journal);
-    clock.advance_when_slept_on(Duration::from_millis(100)).await;
-    assert_eq!(queued.await, Ok(vec![RunOutcome::UnknownShard]));
 }

@@ -1,8 +1,6 @@
 //! The conformance suite's own test: engines that break one promise each, and the rule that must notice. They are
 //! the journal in memory with one fault put in front of it.
 
-mod world;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +10,10 @@ use thalweg_journal::{
     TailWatch,
 };
 use thalweg_journal_memory::{Knobs, MemoryJournal};
+use thalweg_system::Clock;
+use thalweg_system::simulated::ManualClock;
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 use tokio::sync::watch;
-
-use crate::world::ManualClock;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -72,7 +70,7 @@ struct FaultyInstance {
 
 impl FaultyHarness {
     fn start_with(&self, unknown: bool) -> Box<dyn Instance> {
-        let clock = ManualClock::automatic();
+        let clock = ManualClock::new(Timestamp::from_seconds(1_700_000_000));
         let inner = MemoryJournal::new(Arc::new(clock.clone()), Knobs::default());
         Box::new(FaultyInstance { journal: Arc::new(Faulty { inner, fault: self.0, unknown }), clock })
     }
@@ -139,7 +137,7 @@ impl Instance for FaultyInstance {
     }
 
     fn step_wall(&self, millis: i64) -> bool {
-        self.clock.step_wall(millis);
+        self.clock.set_wall(Timestamp::from_millis(self.clock.wall().as_millis() + millis));
         true
     }
 

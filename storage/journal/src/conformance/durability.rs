@@ -4,7 +4,7 @@ use thalweg_types::{ShardIndex, ShardKey, StreamId};
 
 use super::model::Attempt;
 use super::placing::random_append;
-use super::world::{SHARD, STREAM, World, append_taken, shard, yield_once};
+use super::world::{SHARD, STREAM, World, shard, yield_once};
 use super::{NO_REOPEN, NO_TIME, Stage, Stop, Verdict};
 
 pub(super) async fn what_was_answered_survives_a_clean_stop(stage: &Stage<'_>) -> Verdict {
@@ -46,7 +46,7 @@ pub(super) async fn unanswered_appends_are_there_whole_or_not_at_all(stage: &Sta
         let mut attempts = Vec::new();
         for _ in 0..world.random.below(3) {
             let append = random_append(&mut world);
-            let outcomes = append_taken(&*world.journal(), &append).await.expect("the journal takes writes");
+            let outcomes = world.append_unchecked(&append).await.expect("the journal takes writes");
             attempts.push(Attempt { append, outcomes: Some(outcomes) });
         }
         let mut commits = Vec::new();

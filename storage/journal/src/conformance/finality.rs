@@ -1,14 +1,13 @@
 //! Rules of what cannot be taken back: seals, trims, deletes, and what retention may take.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use thalweg_types::{ShardIndex, ShardKey, StreamId};
 
 use super::model::{Attempt, check_shape, records_of};
-use super::placing::{Timed, append_in_turn};
-use super::world::{SHARD, STREAM, World, append_of, from, shard, side_by_side, yield_once};
+use super::placing::{Events, Timed, append_in_turn};
+use super::world::{SHARD, STREAM, World, append_of, from, shard, side_by_side};
 use super::{NO_TIME, Stage, Verdict};
 use crate::{AppendError, BoxFuture, NotAppliedReason, Read, RunOutcome};
 
@@ -36,22 +35,20 @@ pub(super) async fn a_seal_that_races_with_appends_cuts_them_off(stage: &Stage<'
     const TASKS: u64 = 6;
     const APPENDS: u64 = 20;
     let mut world = World::start(stage, 2).await;
-    let events = Arc::new(AtomicU64::new(0));
+    let events = Arc::new(Events::default());
     let mut tasks: Vec<BoxFuture<'static, (Vec<Timed>, u64, u64)>> = Vec::new();
     for _ in 0..TASKS {
         let appends = (0..APPENDS).map(|_| world.append_for(&[(shard(0), 2), (shard(1), 1)])).collect();
-        let appending = append_in_turn(world.journal(), appends, Arc::clone(&events));
+        let appending = append_in_turn(world.appender(), appends, Arc::clone(&events));
         tasks.push(Box::pin(async { (appending.await, 0, 0) }));
     }
     let journal = world.journal();
     let sealer_events = Arc::clone(&events);
     tasks.push(Box::pin(async move {
         // Somewhere in the middle: a third of all starts and answers.
-        while sealer_events.load(Ordering::SeqCst) < TASKS * APPENDS * 2 / 3 {
-            yield_once().await;
-        }
+        sealer_events.reach(TASKS * APPENDS * 2 / 3).await;
         let ends = journal.seal(&[shard(0)]).await.expect("the journal takes writes");
-        (Vec::new(), ends[0], sealer_events.fetch_add(1, Ordering::SeqCst))
+        (Vec::new(), ends[0], sealer_events.next())
     }));
     let mut results = side_by_side(tasks).await;
     let (_, end, sealed_at) = results.pop().expect("the sealer comes last");

@@ -2,11 +2,12 @@
 //! engine's tests give it a [`Harness`] and call [`run_all`].
 //!
 //! The rules know no time and never sleep; where something has to happen they wait for it. A rule that never ends
-//! is broken as well: run the test with `--nocapture`, the last rule named is it.
+//! is broken as well: run the test with `--nocapture`, the last rule named is it (or run it under the simulated
+//! scheduler of `thalweg-system`, which finds deadlocks).
 //!
 //! What the suite asks of an engine beside the trait's promises: appends of up to 64 KiB (and one of
 //! [`Harness::record_bytes_max`]) are taken sooner or later when they are tried again after
-//! [`crate::NotAppliedReason::Throttled`].
+//! [`crate::NotAppliedReason::Throttled`] and an [`Instance::pause`].
 
 mod durability;
 mod finality;
@@ -81,11 +82,20 @@ pub trait Instance: Send + Sync {
         false
     }
 
+    /// What to wait for before a throttled append is tried again. The default gives way to other tasks once; where
+    /// the clock only moves when everybody waits, it has to sleep.
+    fn pause(&self) -> Pause {
+        Arc::new(|| Box::pin(world::yield_once()))
+    }
+
     /// Gives the journal another owner. `false` when the engine knows of no owners.
     fn fence(&self) -> bool {
         false
     }
 }
+
+/// Makes pauses: see [`Instance::pause`].
+pub type Pause = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// How an engine ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! Rules of appends: where records go, when they arrived, and what is refused.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use thalweg_types::{ShardIndex, ShardKey, StreamId};
+use tokio::sync::watch;
 
 use super::model::Attempt;
-use super::world::{SHARD, STREAM, World, append_taken, shard, side_by_side};
+use super::world::{Appender, SHARD, STREAM, World, shard, side_by_side};
 use super::{NO_TIME, Stage, Stop, Verdict};
-use crate::{Append, AppendError, BoxFuture, Health, Journal, NotAppliedReason, RunOutcome};
-use thalweg_types::{ShardIndex, ShardKey, StreamId};
+use crate::{Append, AppendError, BoxFuture, Health, NotAppliedReason, RunOutcome};
 
 pub(super) async fn offsets_are_dense_and_runs_stay_together(stage: &Stage<'_>) -> Verdict {
     let mut world = World::start(stage, 1).await;
@@ -68,12 +69,11 @@ pub(super) async fn concurrent_appends_get_dense_unique_offsets_in_the_order_of_
     const TASKS: usize = 8;
     const APPENDS: usize = 25;
     let mut world = World::start(stage, 3).await;
-    // Counts the starts and the answers of all appends.
-    let events = Arc::new(AtomicU64::new(0));
+    let events = Arc::new(Events::default());
     let mut tasks = Vec::new();
     for _ in 0..TASKS {
         let appends: Vec<_> = (0..APPENDS).map(|_| random_append(&mut world)).collect();
-        tasks.push(append_in_turn(world.journal(), appends, Arc::clone(&events)));
+        tasks.push(append_in_turn(world.appender(), appends, Arc::clone(&events)));
     }
     let timed: Vec<_> = side_by_side(tasks).await.into_iter().flatten().collect();
     for earlier in &timed {
@@ -107,6 +107,31 @@ pub(super) fn random_append(world: &mut World<'_>) -> Append {
     world.append_for(&runs)
 }
 
+/// Numbers the starts and the answers of appends of several tasks, in the order in which they happen.
+pub(super) struct Events(watch::Sender<u64>);
+
+impl Default for Events {
+    fn default() -> Self {
+        Events(watch::Sender::new(0))
+    }
+}
+
+impl Events {
+    pub(super) fn next(&self) -> u64 {
+        let mut number = 0;
+        self.0.send_modify(|count| {
+            number = *count;
+            *count += 1;
+        });
+        number
+    }
+
+    /// Waits until there were so many.
+    pub(super) async fn reach(&self, count: u64) {
+        self.0.subscribe().wait_for(|&reached| reached >= count).await.expect("the sender lives in self");
+    }
+}
+
 /// An append that was answered, and when.
 pub(super) struct Timed {
     pub(super) attempt: Attempt,
@@ -126,16 +151,16 @@ impl Timed {
 
 /// A task that makes the appends one after the other.
 pub(super) fn append_in_turn(
-    journal: Arc<dyn Journal>,
+    appender: Appender,
     appends: Vec<Append>,
-    events: Arc<AtomicU64>,
+    events: Arc<Events>,
 ) -> BoxFuture<'static, Vec<Timed>> {
     Box::pin(async move {
         let mut timed = Vec::new();
         for append in appends {
-            let started = events.fetch_add(1, Ordering::SeqCst);
-            let outcomes = append_taken(&*journal, &append).await.expect("the journal takes writes");
-            let answered = events.fetch_add(1, Ordering::SeqCst);
+            let started = events.next();
+            let outcomes = appender.append(&append).await.expect("the journal takes writes");
+            let answered = events.next();
             timed.push(Timed { attempt: Attempt { append, outcomes: Some(outcomes) }, started, answered });
         }
         timed
@@ -147,7 +172,7 @@ pub(super) async fn dropping_the_commit_does_not_undo_the_append(stage: &Stage<'
     let forgotten = world.append_for(&[(SHARD, 3)]);
     drop(world.journal().append(forgotten.clone()));
     let append = world.append_for(&[(SHARD, 2)]);
-    let outcomes = append_taken(&*world.journal(), &append).await.expect("the journal takes writes");
+    let outcomes = world.append_unchecked(&append).await.expect("the journal takes writes");
     let forgotten = Attempt { append: forgotten, outcomes: None };
     world.reconcile(&[forgotten, Attempt { append, outcomes: Some(outcomes) }]).await;
     assert_eq!(world.model.shard(SHARD).next(), 5, "both appends are there");

@@ -8,7 +8,7 @@ use futures_util::future::join;
 use thalweg_types::ShardKey;
 
 use super::model::{Attempt, records_of};
-use super::world::{SHARD, STREAM, World, append_taken, from, side_by_side};
+use super::world::{SHARD, STREAM, World, from, side_by_side};
 use super::{Stage, Verdict};
 use crate::{BoxFuture, Journal, Tail, TailWatch};
 
@@ -85,13 +85,13 @@ pub(super) async fn a_follower_sees_every_record_once(stage: &Stage<'_>) -> Verd
     let mut world = World::start(stage, 1).await;
     let appends: Vec<_> = (0..APPENDS).map(|index| world.append_for(&[(SHARD, 1 + index % 3)])).collect();
     let attempts = Arc::new(Mutex::new(Vec::new()));
-    let (journal, made) = (world.journal(), Arc::clone(&attempts));
+    let (appender, made) = (world.appender(), Arc::clone(&attempts));
     let writer: BoxFuture<'static, Vec<Bytes>> = Box::pin(async move {
         for append in appends {
-            let outcomes = append_taken(&*journal, &append).await.expect("the journal takes writes");
+            let outcomes = appender.append(&append).await.expect("the journal takes writes");
             made.lock().expect("no holder panics").push(Attempt { append, outcomes: Some(outcomes) });
         }
-        journal.seal(&[SHARD]).await.expect("the journal takes writes");
+        appender.journal.seal(&[SHARD]).await.expect("the journal takes writes");
         Vec::new()
     });
     let followers = (0..2).map(|_| follow(world.journal(), SHARD));

@@ -1,11 +1,12 @@
 //! Rules of the bad days: answers that get lost, and another owner.
 
+use thalweg_types::ShardIndex;
+
 use super::model::Attempt;
 use super::placing::random_append;
-use super::world::{SHARD, STREAM, World, append_taken, shard};
+use super::world::{SHARD, STREAM, World, shard};
 use super::{Stage, Stop, Verdict};
 use crate::{AppendError, NotAppliedReason};
-use thalweg_types::ShardIndex;
 
 pub(super) async fn an_unknown_outcome_is_there_whole_or_not_at_all(stage: &Stage<'_>) -> Verdict {
     /// So many appends of an engine may in turn have an unknown outcome, before that counts as a broken harness.
@@ -22,7 +23,7 @@ pub(super) async fn an_unknown_outcome_is_there_whole_or_not_at_all(stage: &Stag
         // The last one is answered: with it, by the order of appends, all before it are settled.
         while attempts.len() < 100 || unknown_in_turn > 0 {
             let append = random_append(&mut world);
-            let outcomes = match append_taken(&*world.journal(), &append).await {
+            let outcomes = match world.append_unchecked(&append).await {
                 Ok(outcomes) => Some(outcomes),
                 Err(AppendError::OutcomeUnknown(_)) => None,
                 Err(AppendError::NotApplied(NotAppliedReason::Stopped(_))) => {

@@ -12,7 +12,7 @@ use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 use super::model::{Attempt, Model, ModelRecord, check_shape, records_of};
 use super::randomness::Randomness;
-use super::{Instance, Stage, Stop};
+use super::{Instance, Pause, Stage, Stop};
 use crate::{
     Append, AppendError, BoxFuture, Journal, NotAppliedReason, Read, ReadAnswer, Record, Run, RunOutcome,
 };
@@ -69,6 +69,17 @@ impl<'s> World<'s> {
         self.instance.journal()
     }
 
+    /// For tasks of their own.
+    pub(super) fn appender(&self) -> Appender {
+        Appender { journal: self.instance.journal(), pause: self.instance.pause() }
+    }
+
+    /// Appends without comparing; throttled appends are tried again.
+    pub(super) async fn append_unchecked(&self, append: &Append) -> Result<Vec<RunOutcome>, AppendError> {
+        self.step(format!("append {:?}", shape_of(append)));
+        self.appender().append(append).await
+    }
+
     pub(super) fn step(&self, step: impl Into<String>) {
         self.stage.step(step.into());
     }
@@ -119,8 +130,7 @@ impl<'s> World<'s> {
 
     /// Appends and compares; throttled appends are tried again.
     pub(super) async fn append(&mut self, append: Append) -> Vec<RunOutcome> {
-        self.step(format!("append {:?}", shape_of(&append)));
-        let outcomes = append_taken(&*self.journal(), &append).await.expect("the journal takes writes");
+        let outcomes = self.append_unchecked(&append).await.expect("the journal takes writes");
         self.model.take(&append, &outcomes);
         outcomes
     }
@@ -260,22 +270,27 @@ pub(super) fn append_of(runs: &[(ShardKey, Vec<u8>)]) -> Append {
 }
 
 /// An append in few words.
-pub(super) fn shape_of(append: &Append) -> Vec<(String, u32, u32)> {
+fn shape_of(append: &Append) -> Vec<(String, u32, u32)> {
     append.runs.iter().map(|run| (run.shard.to_string(), run.count, run.length)).collect()
 }
 
-/// Appends, again and again while it is throttled.
-pub(super) async fn append_taken(
-    journal: &dyn Journal,
-    append: &Append,
-) -> Result<Vec<RunOutcome>, AppendError> {
-    for _ in 0..TRIES_MAX {
-        match journal.append(append.clone()).await {
-            Err(AppendError::NotApplied(NotAppliedReason::Throttled(_))) => yield_once().await,
-            answer => return answer,
+/// An engine, for appending again and again while it throttles.
+#[derive(Clone)]
+pub(super) struct Appender {
+    pub(super) journal: Arc<dyn Journal>,
+    pause: Pause,
+}
+
+impl Appender {
+    pub(super) async fn append(&self, append: &Append) -> Result<Vec<RunOutcome>, AppendError> {
+        for _ in 0..TRIES_MAX {
+            match self.journal.append(append.clone()).await {
+                Err(AppendError::NotApplied(NotAppliedReason::Throttled(_))) => (self.pause)().await,
+                answer => return answer,
+            }
         }
+        panic!("an append is throttled for ever");
     }
-    panic!("an append is throttled for ever");
 }
 
 /// Runs all of them at the same time: on the threads of the runtime where there is one, by turns otherwise.
