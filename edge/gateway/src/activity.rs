@@ -1,0 +1,261 @@
+//! What a connection does, and when to give up on it. The judgement is pure: counters and times in, verdict out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::Settings;
+
+/// What a connection has done so far. Written by the stream and the requests, read by the watch.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    pub(crate) bytes_read: AtomicU64,
+    pub(crate) bytes_written: AtomicU64,
+    /// Whether there is something to write that the client does not take.
+    pub(crate) blocked: AtomicBool,
+    requests: AtomicU64,
+    in_flight: AtomicUsize,
+}
+
+impl Activity {
+    /// A request began; it ends when the guard is dropped, at the latest with the last byte of its answer.
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            bytes_read: self.bytes_read.load(Ordering::Relaxed),
+            bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            blocked: self.blocked.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A request that has not ended.
+pub(crate) struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Snapshot {
+    bytes_read: u64,
+    bytes_written: u64,
+    blocked: bool,
+    requests: u64,
+    in_flight: usize,
+}
+
+/// What to do with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing.
+    Keep,
+    /// End it in good order: it has been idle for long.
+    Finish,
+    /// Drop it: the client is too slow, or does not end it in good order.
+    Drop(&'static str),
+}
+
+/// Watches one connection. Times are monotonic; a verdict may come late by [`Watch::interval`].
+#[derive(Debug)]
+pub(crate) struct Watch {
+    head_timeout: Duration,
+    idle_timeout: Duration,
+    write_timeout: Duration,
+    /// Whether a byte that is read while no request is in flight belongs to a request head. Not so in HTTP/2,
+    /// where it may be a ping.
+    reads_are_heads: bool,
+    /// When the last request ended (or the connection began), as far as the watch has seen, and what had been
+    /// read by then.
+    idle_since: Duration,
+    read_before_idle: u64,
+    head_since: Option<Duration>,
+    blocked_since: Option<Duration>,
+    finishing_since: Option<Duration>,
+    before: Snapshot,
+}
+
+impl Watch {
+    pub(crate) fn new(settings: &Settings, now: Duration) -> Self {
+        Watch {
+            head_timeout: settings.head_timeout,
+            idle_timeout: settings.idle_timeout,
+            write_timeout: settings.write_timeout,
+            reads_are_heads: true,
+            idle_since: now,
+            read_before_idle: 0,
+            head_since: None,
+            blocked_since: None,
+            finishing_since: None,
+            before: Snapshot::default(),
+        }
+    }
+
+    /// The connection turned out to be HTTP/2.
+    pub(crate) fn is_http2(&mut self) {
+        self.reads_are_heads = false;
+        self.head_since = None;
+    }
+
+    /// How often to look.
+    pub(crate) fn interval(&self) -> Duration {
+        self.head_timeout.min(self.idle_timeout).min(self.write_timeout) / 4
+    }
+
+    /// Looks at the connection.
+    pub(crate) fn look(&mut self, activity: &Activity, now: Duration) -> Verdict {
+        let snapshot = activity.snapshot();
+        let verdict = self.judge(snapshot, now);
+        self.before = snapshot;
+        verdict
+    }
+
+    fn judge(&mut self, seen: Snapshot, now: Duration) -> Verdict {
+        let stuck = seen.blocked && seen.bytes_written == self.before.bytes_written;
+        let blocked_since = *self.blocked_since.get_or_insert(now);
+        if !stuck {
+            self.blocked_since = None;
+        } else if now.saturating_sub(blocked_since) >= self.write_timeout {
+            return Verdict::Drop("the client does not read its answers");
+        }
+
+        if seen.in_flight > 0 || seen.requests != self.before.requests {
+            self.idle_since = now;
+            self.read_before_idle = seen.bytes_read;
+            self.head_since = None;
+            return Verdict::Keep;
+        }
+        if self.reads_are_heads && seen.bytes_read != self.read_before_idle {
+            let since = *self.head_since.get_or_insert(now);
+            if now.saturating_sub(since) >= self.head_timeout {
+                return Verdict::Drop("the request head takes too long");
+            }
+        }
+        if now.saturating_sub(self.idle_since) < self.idle_timeout {
+            return Verdict::Keep;
+        }
+        match self.finishing_since {
+            None => {
+                self.finishing_since = Some(now);
+                Verdict::Finish
+            }
+            Some(since) if now.saturating_sub(since) >= self.head_timeout => {
+                Verdict::Drop("the client keeps an idle connection open")
+            }
+            Some(_) => Verdict::Keep,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEEP: Verdict = Verdict::Keep;
+
+    fn is_dropped(verdict: Verdict) -> bool {
+        matches!(verdict, Verdict::Drop(_))
+    }
+
+    /// A watch over a connection that began at 100 s: heads 4 s, idle 40 s, writes 20 s.
+    fn watch() -> Watch {
+        let settings = Settings {
+            head_timeout: Duration::from_secs(4),
+            idle_timeout: Duration::from_secs(40),
+            write_timeout: Duration::from_secs(20),
+            ..Settings::default()
+        };
+        Watch::new(&settings, Duration::from_secs(100))
+    }
+
+    fn look(watch: &mut Watch, activity: &Activity, second: u64) -> Verdict {
+        watch.look(activity, Duration::from_secs(second))
+    }
+
+    #[test]
+    fn an_idle_connection_is_finished_and_then_dropped() {
+        let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+        assert_eq!(watch.interval(), Duration::from_secs(1));
+        assert_eq!(look(&mut watch, &activity, 139), KEEP);
+        drop(activity.begin());
+        assert_eq!(look(&mut watch, &activity, 150), KEEP, "there was a request in between");
+        assert_eq!(look(&mut watch, &activity, 189), KEEP);
+        assert_eq!(look(&mut watch, &activity, 190), Verdict::Finish);
+        assert_eq!(look(&mut watch, &activity, 193), KEEP);
+        assert!(is_dropped(look(&mut watch, &activity, 194)));
+    }
+
+    #[test]
+    fn a_request_may_take_as_long_as_it_takes() {
+        let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+        let request = activity.begin();
+        for second in 101..1000 {
+            assert_eq!(look(&mut watch, &activity, second), KEEP);
+        }
+        drop(request);
+        assert_eq!(look(&mut watch, &activity, 1000), KEEP);
+        assert_eq!(look(&mut watch, &activity, 1038), KEEP);
+        assert_eq!(look(&mut watch, &activity, 1039), Verdict::Finish);
+    }
+
+    #[test]
+    fn a_head_that_trickles_in_is_dropped() {
+        let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+        assert_eq!(look(&mut watch, &activity, 120), KEEP, "a connection may wait before its first request");
+        for second in 121..125 {
+            activity.bytes_read.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(look(&mut watch, &activity, second), KEEP);
+        }
+        assert!(is_dropped(look(&mut watch, &activity, 125)));
+    }
+
+    #[test]
+    fn a_head_that_trickles_in_after_a_request_is_dropped() {
+        let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+        activity.bytes_read.fetch_add(100, Ordering::Relaxed);
+        drop(activity.begin());
+        assert_eq!(look(&mut watch, &activity, 110), KEEP);
+        assert_eq!(look(&mut watch, &activity, 120), KEEP);
+        activity.bytes_read.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(look(&mut watch, &activity, 121), KEEP);
+        assert!(is_dropped(look(&mut watch, &activity, 125)));
+    }
+
+    #[test]
+    fn pings_are_not_heads() {
+        let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+        watch.is_http2();
+        for second in 101..140 {
+            activity.bytes_read.fetch_add(17, Ordering::Relaxed);
+            assert_eq!(look(&mut watch, &activity, second), KEEP);
+        }
+        assert_eq!(look(&mut watch, &activity, 140), Verdict::Finish);
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_dropped_and_a_slow_one_is_not() {
+        let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+        let request = activity.begin();
+        activity.blocked.store(true, Ordering::Relaxed);
+        for second in 101..200 {
+            activity.bytes_written.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(look(&mut watch, &activity, second), KEEP);
+        }
+        for second in 200..220 {
+            assert_eq!(look(&mut watch, &activity, second), KEEP);
+        }
+        assert!(is_dropped(look(&mut watch, &activity, 220)));
+        activity.blocked.store(false, Ordering::Relaxed);
+        assert_eq!(look(&mut watch, &activity, 221), KEEP, "nothing to write is not slow");
+        drop(request);
+    }
+}

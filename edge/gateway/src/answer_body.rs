@@ -1,0 +1,103 @@
+//! What an answer's body is made of.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use thalweg_api::{BoxFuture, EventStream};
+use thalweg_wire::event_stream;
+
+use crate::activity::InFlight;
+
+/// A body, and the request that it ends.
+pub(crate) struct AnswerBody {
+    content: Content,
+    /// The request is in flight until its body is gone.
+    _in_flight: Option<InFlight>,
+}
+
+enum Content {
+    /// All of it; empty once it was taken.
+    Whole(Bytes),
+    /// Events as they come.
+    Events {
+        stream: EventStream,
+        /// Completes when the gateway shuts down: the stream then ends between two events, as if its time were up.
+        draining: BoxFuture<'static, ()>,
+    },
+    /// The stream has ended.
+    Ended,
+}
+
+impl AnswerBody {
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        AnswerBody { content: Content::Whole(bytes), _in_flight: None }
+    }
+
+    pub(crate) fn events(stream: EventStream, draining: BoxFuture<'static, ()>) -> Self {
+        AnswerBody { content: Content::Events { stream, draining }, _in_flight: None }
+    }
+
+    /// Keeps the request in flight until this body is gone.
+    pub(crate) fn until_gone(mut self, in_flight: InFlight) -> Self {
+        self._in_flight = Some(in_flight);
+        self
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = match &mut self.content {
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
+            }
+            Content::Ended => return Poll::Ready(None),
+            Content::Events { stream, draining } => {
+                let polled = match draining.as_mut().poll(context) {
+                    Poll::Ready(()) => Ok(Poll::Ready(None)),
+                    Poll::Pending => catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(context))),
+                };
+                match polled {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(Some(events))) => return Poll::Ready(Some(Ok(Frame::data(events)))),
+                    Ok(Poll::Ready(None)) => None,
+                    Err(_) => {
+                        tracing::error!("an event stream panicked; its client is told so");
+                        let mut frame = Vec::new();
+                        event_stream::error(&mut frame, "InternalFailure", "Internal Service Failure");
+                        Some(Bytes::from(frame))
+                    }
+                }
+            }
+        };
+        // Dropped now rather than with the body: its subscription is over.
+        self.content = Content::Ended;
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Events { .. } => false,
+            Content::Ended => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Events { .. } => SizeHint::default(),
+            Content::Ended => SizeHint::with_exact(0),
+        }
+    }
+}

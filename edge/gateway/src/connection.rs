@@ -1,0 +1,166 @@
+//! One byte stream, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::Gateway;
+use crate::activity::{Activity, Verdict, Watch};
+use crate::gateway::{Phase, Shared};
+use crate::monitored::{Monitored, Version};
+use crate::pipeline;
+use crate::settings::{
+    CONNECTION_WINDOW_BYTES, ERROR_RESETS_MAX, FRAME_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX,
+    PENDING_RESETS_MAX, READ_BUFFER_BYTES_MAX, SEND_BUFFER_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+};
+use crate::tasks::Tasks;
+
+impl Gateway {
+    /// Serves one connection to its end: a socket, a TLS session, or a simulated network's pipe. What it speaks
+    /// is told by its first bytes. Runs under any executor; what it leaves behind runs by the gateway's `tasks`.
+    pub async fn serve_connection<I>(&self, stream: I)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let shared = &self.shared;
+        let _live = shared.live.begin();
+        let activity = Arc::new(Activity::default());
+        let mut stream = Monitored::new(stream, Arc::clone(&activity));
+        let mut watch = Watch::new(&shared.settings, shared.clock.monotonic());
+        let version = tokio::select! {
+            biased;
+            version = stream.version() => version,
+            () = shared.reached(Phase::Draining) => return,
+            why = overdue(shared, &mut watch, &activity) => {
+                tracing::debug!("a connection was dropped before its first request: {why}");
+                return;
+            }
+        };
+        let Ok(version) = version else { return };
+        let service = service_fn(|request: Request<Incoming>| {
+            let shared = Arc::clone(shared);
+            // From the head to the last byte of the answer.
+            let in_flight = activity.begin();
+            async move {
+                let response = pipeline::answer(&shared, request).await;
+                Ok::<_, Infallible>(response.map(|body| body.until_gone(in_flight)))
+            }
+        });
+        match version {
+            Version::Http1 => {
+                let connection = http1().serve_connection(TokioIo::new(stream), service);
+                let finish =
+                    |connection: std::pin::Pin<&mut http1::Connection<_, _>>| connection.graceful_shutdown();
+                drive(shared, &mut watch, &activity, connection, finish).await;
+            }
+            Version::Http2 => {
+                watch.is_http2();
+                let executor = Executor(Arc::clone(&shared.tasks));
+                let connection = http2(executor).serve_connection(TokioIo::new(stream), service);
+                let finish = |connection: std::pin::Pin<&mut http2::Connection<_, _, _>>| {
+                    connection.graceful_shutdown()
+                };
+                drive(shared, &mut watch, &activity, connection, finish).await;
+            }
+        }
+    }
+}
+
+/// Polls a connection until it ends, is given up, or the gateway closes.
+async fn drive<C>(
+    shared: &Arc<Shared>,
+    watch: &mut Watch,
+    activity: &Activity,
+    connection: C,
+    finish: impl Fn(std::pin::Pin<&mut C>),
+) where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let mut draining = shared.reached(Phase::Draining);
+    let mut closed = shared.reached(Phase::Closed);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut connection => {
+                if let Err(error) = outcome {
+                    tracing::debug!("a connection ended early: {error}");
+                }
+                return;
+            }
+            () = &mut closed => return,
+            () = &mut draining, if !told => {
+                told = true;
+                finish(connection.as_mut());
+            }
+            () = shared.clock.sleep(watch.interval()) => match watch.look(activity, shared.clock.monotonic()) {
+                Verdict::Keep => {}
+                Verdict::Finish => finish(connection.as_mut()),
+                Verdict::Drop(why) => {
+                    tracing::debug!("a connection was dropped: {why}");
+                    return;
+                }
+            },
+        }
+    }
+}
+
+/// Completes when the watch gives the connection up.
+async fn overdue(shared: &Shared, watch: &mut Watch, activity: &Activity) -> &'static str {
+    loop {
+        shared.clock.sleep(watch.interval()).await;
+        match watch.look(activity, shared.clock.monotonic()) {
+            Verdict::Keep => {}
+            Verdict::Finish => return "it was idle",
+            Verdict::Drop(why) => return why,
+        }
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // The watch times heads out: hyper's own timer would be set anew for each request.
+        .header_read_timeout(None)
+        .max_buf_size(READ_BUFFER_BYTES_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .pipeline_flush(true);
+    builder
+}
+
+fn http2(executor: Executor) -> http2::Builder<Executor> {
+    let mut builder = http2::Builder::new(executor);
+    builder
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(ERROR_RESETS_MAX);
+    builder
+}
+
+/// Runs the streams of HTTP/2 connections.
+#[derive(Clone)]
+struct Executor(Arc<dyn Tasks>);
+
+impl<F> hyper::rt::Executor<F> for Executor
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.run(Box::pin(future));
+    }
+}

@@ -1,0 +1,168 @@
+//! The only place that builds a response.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN,
+};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use thalweg_api::Answer;
+use thalweg_shape::{Failure, Value};
+use thalweg_wire::{Protocol, event_stream};
+
+use crate::answer_body::AnswerBody;
+use crate::gateway::{Phase, Shared};
+use crate::request_body::BodyRefusal;
+use crate::request_id::RequestId;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const EXTENDED_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+/// How long a browser may keep the answer to a preflight, in seconds; AWS's number.
+const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("172800");
+/// What a page's script may see of an answer; AWS's list.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date",
+);
+
+/// What the pipeline decided.
+pub(crate) enum Outcome {
+    /// An operation's answer.
+    Success(Protocol, Answer),
+    /// An error in the request's protocol.
+    Failure(Protocol, Failure),
+    /// An error before a protocol was known, in XML.
+    Xml {
+        /// The status.
+        status: StatusCode,
+        /// All of the body.
+        body: &'static str,
+    },
+    /// An error of the old way to say JSON, which goes no further.
+    OldJson {
+        /// The status.
+        status: StatusCode,
+        /// All of the body.
+        body: &'static str,
+    },
+    /// The body was not taken in.
+    NoBody(BodyRefusal),
+    /// The answer to a browser that asks what it may ask.
+    Preflight,
+    /// How the server is, for people and probes.
+    Health {
+        /// The status.
+        status: StatusCode,
+        /// One line.
+        line: String,
+    },
+}
+
+/// Builds the response. Every answer carries the request's ids.
+pub(crate) fn build(
+    shared: &Arc<Shared>,
+    head: &Parts,
+    id: RequestId,
+    outcome: Outcome,
+) -> Response<AnswerBody> {
+    let (status, content_type, body) = match outcome {
+        Outcome::Success(protocol, Answer::Encoded(bytes)) => {
+            (StatusCode::OK, Some(protocol.content_type()), AnswerBody::whole(bytes))
+        }
+        Outcome::Success(protocol, Answer::Value(value)) => {
+            // An operation without output has an empty body.
+            let mut bytes = Vec::new();
+            if value != Value::Null {
+                protocol.encode(&value, &mut bytes);
+            }
+            (StatusCode::OK, Some(protocol.content_type()), AnswerBody::whole(Bytes::from(bytes)))
+        }
+        Outcome::Success(_, Answer::Events(stream)) => {
+            let body = AnswerBody::events(stream, shared.reached(Phase::Draining));
+            (StatusCode::OK, Some(event_stream::CONTENT_TYPE), body)
+        }
+        Outcome::Failure(protocol, failure) => {
+            let mut bytes = Vec::new();
+            protocol.encode_failure(&failure, &mut bytes);
+            let status = StatusCode::from_u16(failure.status).expect("failures have HTTP statuses");
+            (status, Some(protocol.content_type()), AnswerBody::whole(Bytes::from(bytes)))
+        }
+        Outcome::Xml { status, body } => {
+            (status, None, AnswerBody::whole(Bytes::from_static(body.as_bytes())))
+        }
+        Outcome::OldJson { status, body } => {
+            (status, Some("application/json"), AnswerBody::whole(Bytes::from_static(body.as_bytes())))
+        }
+        Outcome::NoBody(refusal) => {
+            let status = match refusal {
+                BodyRefusal::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                BodyRefusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
+                BodyRefusal::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+                BodyRefusal::Broken => StatusCode::BAD_REQUEST,
+            };
+            (status, None, AnswerBody::whole(Bytes::new()))
+        }
+        Outcome::Preflight => return preflight(head, id),
+        Outcome::Health { status, line } => {
+            let length = line.len();
+            let body = if head.method == Method::HEAD { String::new() } else { line };
+            let mut response = Response::new(AnswerBody::whole(Bytes::from(body)));
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+            *response.status_mut() = status;
+            return finish(head, id, response, Some("text/plain; charset=utf-8"));
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    // What is left of a body that was not taken in cannot be told from the next request.
+    let closes = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE);
+    if closes && head.version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    finish(head, id, response, content_type)
+}
+
+/// The headers of every answer but a preflight's.
+fn finish(
+    head: &Parts,
+    id: RequestId,
+    mut response: Response<AnswerBody>,
+    content_type: Option<&'static str>,
+) -> Response<AnswerBody> {
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id(&id));
+    headers.insert(EXTENDED_ID, id.extended);
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if head.headers.contains_key(ORIGIN) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    }
+    response
+}
+
+/// Everything that a browser asks for is allowed. No Content-Type and no extended id, as on AWS.
+fn preflight(head: &Parts, id: RequestId) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(Bytes::new()));
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id(&id));
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    for (asked, allowed) in [
+        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
+        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
+    ] {
+        if let Some(asked) = head.headers.get(asked) {
+            headers.insert(allowed, asked.clone());
+        }
+    }
+    headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
+    response
+}
+
+fn request_id(id: &RequestId) -> HeaderValue {
+    HeaderValue::from_str(&id.id).expect("a UUID is visible ASCII")
+}

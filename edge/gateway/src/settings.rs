@@ -1,0 +1,80 @@
+//! Every bound of the gateway, with its reason.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// Longest request head, all its lines together. SigV4 with a session token takes about 4 KiB; 431 above it.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Most header lines in a request.
+pub const HEADERS_MAX: usize = 100;
+/// Largest read buffer of an HTTP/1.1 connection: two reads for a PutRecords of 500 x 1 KiB. hyper grows it only
+/// while reads fill it.
+pub const READ_BUFFER_BYTES_MAX: usize = 512 * 1024;
+/// Longest request body: a PutRecords of 10 MiB in base64 (13.4 MiB), 500 partition keys of 256 characters, all
+/// of them escaped (1.5 MiB), names and punctuation. 413 above it.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How much of a body that is too long is read and thrown away, so that a client that sends all before it reads
+/// gets its 413 instead of a broken connection.
+pub const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How much a client that only claims a length makes us allocate before the bytes come.
+pub const BODY_BYTES_AT_ONCE: usize = 1024 * 1024;
+/// A body makes progress when this much of it (or its end) arrives within [`Settings::body_timeout`].
+pub const BODY_PROGRESS_BYTES: usize = 16 * 1024;
+
+/// Streams at once on one HTTP/2 connection: requests and subscriptions together. Clients open another connection
+/// when they need more. AWS's own number is not known; its SDKs assume 100 or fewer.
+pub const STREAMS_MAX: u32 = 128;
+/// What an HTTP/2 client may send on one stream before it waits for us: a PutRecords of 500 x 1 KiB at once.
+pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What an HTTP/2 client may send on all streams of a connection before it waits for us.
+pub const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// Largest HTTP/2 frame that we take: fewer, larger reads for large bodies.
+pub const FRAME_BYTES_MAX: u32 = 256 * 1024;
+/// What is buffered per HTTP/2 stream for a client that does not read.
+pub const SEND_BUFFER_BYTES_MAX: usize = 512 * 1024;
+/// Streams that an HTTP/2 client may reset before we looked at them; beyond it the connection ends ("rapid reset").
+pub const PENDING_RESETS_MAX: usize = 20;
+/// Streams that an HTTP/2 client may make us reset by protocol errors; beyond it the connection ends.
+pub const ERROR_RESETS_MAX: usize = 64;
+
+/// Connections that wait in the kernel for us to accept them.
+pub const BACKLOG: i32 = 1024;
+/// Connections on their way from the accepting thread to a worker.
+pub const HAND_OVER_MAX: usize = 64;
+/// How long accepting pauses after the operating system refused (out of file descriptors).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the program may choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many threads serve connections.
+    pub threads: NonZeroUsize,
+    /// Connections at once. Further ones wait in the kernel's backlog until one ends.
+    pub connections_max: usize,
+    /// Request bodies in memory at once, in bytes, over all connections. Beyond it requests are answered with 503,
+    /// which clients retry.
+    pub bodies_bytes_max: usize,
+    /// How long a request head may take from its first byte on.
+    pub head_timeout: Duration,
+    /// How long a connection may be open without a request. Longer than clients keep theirs, so that it is they
+    /// who close: a request that crosses our closing on the wire looks like a lost answer to them.
+    pub idle_timeout: Duration,
+    /// Within which time a body must make progress ([`BODY_PROGRESS_BYTES`]).
+    pub body_timeout: Duration,
+    /// How long a client may leave an answer unread, without taking a single byte of it.
+    pub write_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            connections_max: 10_000,
+            bodies_bytes_max: 256 * 1024 * 1024,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The gateway over real sockets, with a fake service behind it.
+
+mod protocol;
+mod support;
