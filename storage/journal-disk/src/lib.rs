@@ -1,1 +1,47 @@
-//! The embedded journal: write-ahead ring, segments, recovery.
+//! The embedded journal: a write-ahead ring for what was just answered, segments for what is kept, and recovery
+//! that gives both back after any crash. `docs/formats/journal.md` draws every byte.
+//!
+//! ```text
+//!  append -> queue -> committer --one durable write--> ring      (wal/: slots, written over and over)
+//!                        | publish                      |
+//!                        v                              v drained from memory, when the ring fills
+//!  read <----------- tail cache                      segments    (seg/: chunks of one shard, an index)
+//!   ^                                                   |
+//!   +---------------- readers <-------------------------+        superblocks -> checkpoint: what counts
+//! ```
+//!
+//! One owner for each piece of durable state: the committer for the log's head, the maintenance loop for the
+//! manifest; both superblocks behind one lock off the write path. What this crate does not know: names, hash keys,
+//! sequence numbers, AWS.
+
+mod batch;
+mod checkpoint;
+mod committer;
+mod drain;
+mod engine;
+mod error;
+mod grow;
+mod index;
+mod journal;
+mod layout;
+mod maintenance;
+mod manifest;
+mod queue;
+mod reader;
+mod recovery;
+mod replay;
+mod retention;
+mod ring;
+mod scrub;
+mod segment;
+mod segment_writer;
+mod settings;
+mod shards;
+mod slot;
+mod status;
+mod superblock;
+mod tail_cache;
+
+pub use error::OpenError;
+pub use journal::{DiskJournal, Figures};
+pub use settings::{BLOCK_BYTES, Settings};

@@ -1,0 +1,272 @@
+//! Draining: batches in memory become chunks in segments.
+//!
+//! ```text
+//!   batches   [A1 B1 A2] [C1 A3] [B2 seal C]        runs of shards A, B, C in the order of the log
+//!   chunks    [A1 A2 A3] [B1 B2] [C1]               per shard, cut at chunk_bytes_max; runs verbatim
+//! ```
+//!
+//! A round makes a new manifest beside the old one and writes files that nothing names yet. Only the checkpoint
+//! that follows ([`crate::maintenance`]) makes it count; until then everything can be undone by cutting the files
+//! back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_system::disk::{Access, DiskErrorKind};
+use thalweg_system::{Disk, DiskError};
+use thalweg_types::{ShardKey, StreamId, Timestamp};
+
+use crate::batch::{Batch, Entry, Kind};
+use crate::checkpoint;
+use crate::manifest::{Manifest, SegmentRow, shards_of};
+use crate::retention::Retention;
+use crate::segment::{self, ChunkRun, SegmentName};
+use crate::segment_writer::SegmentWriter;
+use crate::settings::Settings;
+use crate::shards::ChunkRef;
+
+/// A run to drain: which batch of the round, its entry, and where its bytes start in the batch.
+type Taken = (u32, Entry, usize);
+
+/// What a round of draining writes and what it leads to.
+pub(crate) struct Round {
+    /// As of the end of the round's batches.
+    pub(crate) next: Manifest,
+    /// The chunks written, by shard, in order.
+    pub(crate) chunks: BTreeMap<ShardKey, Vec<ChunkRef>>,
+    /// Segments of deleted streams, to remove once the manifest counts.
+    pub(crate) removed: Vec<SegmentName>,
+    /// Streams that were deleted.
+    pub(crate) deleted: Vec<StreamId>,
+}
+
+/// Segments that a round has touched: with the row to go back to, or `None` when they are new.
+#[derive(Default)]
+pub(crate) struct Touched(Vec<(SegmentName, Option<SegmentRow>)>);
+
+/// What the writing of segments needs to know.
+pub(crate) struct Place<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) journal: u64,
+    pub(crate) settings: &'a Settings,
+    pub(crate) retention: &'a Retention,
+    pub(crate) now: Timestamp,
+}
+
+/// Takes the batches into a copy of the manifest: which runs must be written, and which streams are gone.
+///
+/// # Panics
+/// When the batches do not follow from the manifest: they were placed by us or checked by recovery.
+fn take_in(manifest: &Manifest, batches: &[Arc<Batch>]) -> (Round, BTreeMap<ShardKey, Vec<Taken>>) {
+    let mut round =
+        Round { next: manifest.clone(), chunks: BTreeMap::new(), removed: Vec::new(), deleted: Vec::new() };
+    let mut taken: BTreeMap<ShardKey, Vec<Taken>> = BTreeMap::new();
+    for (index, batch) in batches.iter().enumerate() {
+        let index = u32::try_from(index).expect("a round has far fewer batches");
+        for (entry, start) in batch.entries() {
+            round.next.apply(&entry, batch.end.position).expect("the log follows from the manifest");
+            match entry.kind {
+                Kind::Records => taken.entry(entry.shard).or_default().push((index, entry, start)),
+                Kind::Delete => {
+                    let stream = entry.shard.stream;
+                    let gone: Vec<ShardKey> = taken.range(shards_of(stream)).map(|(&key, _)| key).collect();
+                    for key in gone {
+                        taken.remove(&key);
+                    }
+                    if let Some(row) = round.next.streams.remove(&stream) {
+                        for (number, segment) in row.segments {
+                            round.removed.push(SegmentName { stream, number, revision: segment.revision });
+                        }
+                    }
+                    round.deleted.push(stream);
+                }
+                Kind::Open | Kind::Seal | Kind::Trim => {}
+            }
+        }
+    }
+    (round, taken)
+}
+
+/// Writes the records of these batches into segments, durably.
+///
+/// After an error the files in `touched` must be cut back: [`undo`].
+pub(crate) async fn write(
+    place: &Place<'_>,
+    manifest: &Manifest,
+    batches: &[Arc<Batch>],
+    touched: &mut Touched,
+) -> Result<Round, DiskError> {
+    let (mut round, taken) = take_in(manifest, batches);
+    // One stream's open segment at a time: open files stay bounded however many streams there are.
+    let mut writer: Option<SegmentWriter> = None;
+    for (key, runs) in &taken {
+        let mut rest = &runs[..];
+        while !rest.is_empty() {
+            let (chunk, payload_bytes) = cut_chunk(rest, place.settings.chunk_bytes_max);
+            rest = &rest[chunk.len()..];
+            let bytes = segment::chunk_bytes(chunk.len(), payload_bytes);
+            let fits = writer.as_ref().is_some_and(|writer| {
+                writer.name().stream == key.stream && writer.takes(bytes, place.settings.segment_bytes_max)
+            });
+            if !fits {
+                if let Some(full) = writer.take() {
+                    // The stream's next segment follows, or the next stream's: only the former closes this one.
+                    let same_stream = full.name().stream == key.stream;
+                    finish(place, &mut round.next, full, !same_stream).await?;
+                }
+                writer = Some(start(place, &mut round.next, key.stream, bytes, touched).await?);
+            }
+            let writer = writer.as_mut().expect("just made");
+            let runs = chunk.iter().map(|(batch, entry, start)| {
+                let run = ChunkRun {
+                    first: entry.first,
+                    count: entry.count,
+                    arrival: entry.arrival,
+                    length: entry.length,
+                    checksum: entry.checksum,
+                    start: 0,
+                };
+                let bytes = &batches[*batch as usize].bytes[*start..*start + entry.length as usize];
+                (run, bytes)
+            });
+            let row = writer.append(key.shard, runs, payload_bytes).await?;
+            let chunks = round.chunks.entry(*key).or_default();
+            let segment = match chunks.last() {
+                Some(last) if *last.segment == writer.name() => Arc::clone(&last.segment),
+                _ => Arc::new(writer.name()),
+            };
+            chunks.push(ChunkRef { segment, row });
+        }
+    }
+    if let Some(last) = writer {
+        finish(place, &mut round.next, last, true).await?;
+    }
+    Ok(round)
+}
+
+/// The runs at the front that make one chunk, and their bytes.
+fn cut_chunk(runs: &[Taken], chunk_bytes_max: usize) -> (&[Taken], usize) {
+    let mut payload = 0;
+    for (count, (_, entry, _)) in runs.iter().enumerate() {
+        let next = payload + entry.length as usize;
+        if count > 0 && segment::chunk_bytes(count + 1, next) > chunk_bytes_max {
+            return (&runs[..count], payload);
+        }
+        payload = next;
+    }
+    (runs, payload)
+}
+
+/// The stream's open segment if it takes so many bytes more and is not too old, else a new one.
+async fn start(
+    place: &Place<'_>,
+    next: &mut Manifest,
+    stream: StreamId,
+    bytes: usize,
+    touched: &mut Touched,
+) -> Result<SegmentWriter, DiskError> {
+    let row = next.streams.entry(stream).or_default();
+    if let Some((&number, last)) = row.segments.iter_mut().next_back().filter(|(_, last)| last.open) {
+        let name = SegmentName { stream, number, revision: last.revision };
+        let full = last.data_bytes + bytes as u64 > place.settings.segment_bytes_max;
+        if !full && !is_old(last, place.retention.get(stream), place.settings, place.now) {
+            touched.0.push((name, Some(*last)));
+            return SegmentWriter::open(place.disk, name, *last).await;
+        }
+        last.open = false;
+    }
+    let name = SegmentName { stream, number: row.next_segment, revision: 0 };
+    row.next_segment += 1;
+    touched.0.push((name, None));
+    SegmentWriter::create(place.disk, place.journal, name).await
+}
+
+/// Whether a segment spans as much time as it may, so that expiry frees space evenly.
+pub(crate) fn is_old(
+    segment: &SegmentRow,
+    retention: Option<Duration>,
+    settings: &Settings,
+    now: Timestamp,
+) -> bool {
+    retention.is_some_and(|retention| {
+        segment.first_arrival.plus(retention / settings.segments_per_retention) <= now
+    })
+}
+
+async fn finish(
+    place: &Place<'_>,
+    next: &mut Manifest,
+    writer: SegmentWriter,
+    stays_open: bool,
+) -> Result<(), DiskError> {
+    let name = writer.name();
+    let mut row = writer.finish(place.disk).await?;
+    row.open = stays_open;
+    let stream = next.streams.get_mut(&name.stream).expect("its segment was started");
+    stream.segments.insert(name.number, row);
+    Ok(())
+}
+
+/// Cuts back what a failed round has written: new segments go, others get their last good length.
+pub(crate) async fn undo(disk: &dyn Disk, touched: Touched) -> Result<(), DiskError> {
+    for (name, row) in touched.0 {
+        let Some(row) = row else {
+            checkpoint::remove(disk, &name.data_path()).await?;
+            checkpoint::remove(disk, &name.index_path()).await?;
+            continue;
+        };
+        for (path, bytes) in [(name.data_path(), row.data_bytes), (name.index_path(), row.index_bytes)] {
+            disk.open(&path, Access::Appended).await?.truncate(bytes).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files of segments that nothing names any more, and directories that this empties.
+pub(crate) async fn remove(disk: &dyn Disk, segments: &[SegmentName]) -> Result<(), DiskError> {
+    for name in segments {
+        checkpoint::remove(disk, &name.data_path()).await?;
+        checkpoint::remove(disk, &name.index_path()).await?;
+    }
+    Ok(())
+}
+
+/// Removes the directory of a stream that was deleted, if it has one.
+pub(crate) async fn remove_stream(disk: &dyn Disk, stream: StreamId) -> Result<(), DiskError> {
+    match disk.remove_directory(&segment::directory(stream)).await {
+        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_types::ShardIndex;
+
+    use super::*;
+
+    fn run(first: u64, length: u32) -> Taken {
+        let shard = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
+        let arrival = Timestamp::ZERO;
+        (0, Entry { kind: Kind::Records, shard, first, arrival, count: 1, length, checksum: 0 }, 0)
+    }
+
+    #[track_caller]
+    fn check_cut(lengths: &[u32], chunk_bytes_max: usize, expected: usize) {
+        let runs: Vec<_> = lengths.iter().zip(0..).map(|(&length, first)| run(first, length)).collect();
+        let (chunk, payload) = cut_chunk(&runs, chunk_bytes_max);
+        assert_eq!(chunk.len(), expected);
+        assert_eq!(payload, lengths[..expected].iter().sum::<u32>() as usize);
+    }
+
+    #[test]
+    fn chunks_are_cut_between_runs() {
+        // Header 80, a row of 32 per run.
+        check_cut(&[100, 100, 100], 80 + 2 * 132, 2);
+        check_cut(&[100, 100, 100], 80 + 2 * 132 - 1, 1);
+        check_cut(&[100, 100, 100], 10_000, 3);
+        // A run is never cut.
+        check_cut(&[5000, 10], 1000, 1);
+    }
+}

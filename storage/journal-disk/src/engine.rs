@@ -1,0 +1,93 @@
+//! What the loops of an open journal share. Each piece has one writer; see the pieces.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustc_hash::FxHashSet;
+use thalweg_system::{Clock, Disk};
+use thalweg_types::StreamId;
+use tokio::sync::{Notify, watch};
+
+use crate::queue::Queue;
+use crate::reader::Readers;
+use crate::retention::Retention;
+use crate::ring::Ring;
+use crate::settings::Settings;
+use crate::shards::ShardTable;
+use crate::status::Status;
+use crate::superblock::Superblocks;
+use crate::tail_cache::TailCache;
+
+/// How far an end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Running,
+    /// A clean end: the committer finishes what is queued.
+    Closing,
+    /// The committer has ended; what is in the ring is drained once more.
+    Committed,
+    /// Every loop ends at its next look.
+    Ended,
+}
+
+pub(crate) struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The journal's secret name, in all of its files.
+    pub(crate) journal: u64,
+    pub(crate) queue: Queue,
+    pub(crate) shards: ShardTable,
+    pub(crate) cache: TailCache,
+    pub(crate) ring: Ring,
+    pub(crate) status: Status,
+    /// Off the write path: taken by the loops that end a checkpoint or add a slot.
+    pub(crate) superblocks: tokio::sync::Mutex<Superblocks>,
+    /// Rings when there may be enough to drain, or the ring is short of free slots.
+    pub(crate) drain_wanted: Notify,
+    /// Rings when the ring is short of free slots.
+    pub(crate) slot_wanted: Notify,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Streams that were deleted or trimmed since the last look: there may be files to remove.
+    pub(crate) to_tidy: Mutex<BTreeSet<StreamId>>,
+    /// Deleted streams whose ids must not be opened again.
+    pub(crate) tombstones: Mutex<FxHashSet<StreamId>>,
+    pub(crate) retention: Retention,
+    /// Somebody said that the wall clock is right; the maintenance loop takes it.
+    pub(crate) clock_confirmed: AtomicBool,
+    pub(crate) readers: Readers,
+    /// Chunks that the scrub has read…
+    pub(crate) chunks_scrubbed: AtomicU64,
+    /// …and those that were damaged.
+    pub(crate) chunks_damaged: AtomicU64,
+}
+
+impl Engine {
+    /// Waits until the phase is at least this.
+    pub(crate) async fn reached(&self, phase: Phase) {
+        let mut phases = self.phase.subscribe();
+        // The sender lives in `self`.
+        let _ = phases.wait_for(|now| *now >= phase).await;
+    }
+
+    /// There may be files of this stream to remove.
+    pub(crate) fn tidy_later(&self, stream: StreamId) {
+        self.to_tidy.lock().unwrap_or_else(PoisonError::into_inner).insert(stream);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.phase.borrow() == Phase::Ended
+    }
+
+    /// Moves on to `phase`; never back.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            if later {
+                *now = phase;
+            }
+            later
+        });
+    }
+}

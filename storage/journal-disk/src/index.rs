@@ -1,0 +1,172 @@
+//! Reading a segment's index at start, and making it again from the segment where it is damaged.
+
+use thalweg_system::disk::{Access, DiskErrorKind};
+use thalweg_system::{Disk, DiskFile};
+
+use crate::checkpoint;
+use crate::error::OpenError;
+use crate::manifest::SegmentRow;
+use crate::segment::{
+    self, CHUNK_HEADER_BYTES, ChunkRow, HEADER_BYTES, HeaderFault, INDEX_ENTRY_BYTES, Part, SegmentName,
+};
+
+/// Where the entry of a segment's chunk number `entry` lies in the index.
+pub(crate) fn position(entry: usize) -> u64 {
+    (HEADER_BYTES + entry * INDEX_ENTRY_BYTES) as u64
+}
+
+/// The chunks of a segment, in its order.
+pub(crate) async fn load(
+    disk: &dyn Disk,
+    journal: u64,
+    name: SegmentName,
+    row: &SegmentRow,
+) -> Result<Vec<ChunkRow>, OpenError> {
+    match read(disk, journal, name, row).await {
+        Ok(rows) => Ok(rows),
+        Err(reason @ (OpenError::Corrupt { .. } | OpenError::Missing { .. })) => {
+            tracing::warn!(%reason, "a segment's index is damaged; it is made again from the segment");
+            rebuild(disk, journal, name, row).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn read(
+    disk: &dyn Disk,
+    journal: u64,
+    name: SegmentName,
+    row: &SegmentRow,
+) -> Result<Vec<ChunkRow>, OpenError> {
+    let path = name.index_path();
+    let file = match disk.open(&path, Access::ReadOnly).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => {
+            return Err(OpenError::Missing { file: path, what: "the checkpoint names it".to_owned() });
+        }
+        other => other?,
+    };
+    let chunks = row.chunks as usize;
+    if row.index_bytes != position(chunks) {
+        return Err(OpenError::corrupt(&path, 0, "the checkpoint's counts contradict one another"));
+    }
+    let mut bytes = vec![0; usize::try_from(row.index_bytes).expect("indexes are far below 4 GiB")];
+    match file.read(0, &mut bytes).await {
+        Err(error) if error.kind == DiskErrorKind::EndOfFile => {
+            let length = file.length().await?;
+            return Err(OpenError::corrupt(&path, length, "the index is cut short"));
+        }
+        other => other?,
+    }
+    check_header(&path, &bytes[..HEADER_BYTES], Part::Index, journal, name)?;
+    let mut rows = Vec::with_capacity(chunks);
+    for (entry, cells) in bytes[HEADER_BYTES..].chunks_exact(INDEX_ENTRY_BYTES).enumerate() {
+        let row = segment::decode_index_entry(cells)
+            .map_err(|what| OpenError::corrupt(&path, position(entry), what))?;
+        rows.push(row);
+    }
+    check_end(&path, &rows, row)?;
+    Ok(rows)
+}
+
+fn check_header(
+    path: &str,
+    bytes: &[u8],
+    part: Part,
+    journal: u64,
+    name: SegmentName,
+) -> Result<(), OpenError> {
+    segment::check_header(bytes, part, journal, name).map_err(|fault| match fault {
+        HeaderFault::Version(found) => {
+            OpenError::Version { file: path.to_owned(), found, known: segment::VERSION }
+        }
+        HeaderFault::Damaged(what) => OpenError::corrupt(path, 0, what),
+    })
+}
+
+/// The chunks must fill the valid part of the segment.
+fn check_end(path: &str, rows: &[ChunkRow], row: &SegmentRow) -> Result<(), OpenError> {
+    let mut end = HEADER_BYTES as u64;
+    for (entry, chunk) in rows.iter().enumerate() {
+        if chunk.position != end {
+            return Err(OpenError::corrupt(path, position(entry), "a chunk is not behind the one before it"));
+        }
+        end += u64::from(chunk.length);
+    }
+    if end != row.data_bytes {
+        return Err(OpenError::corrupt(path, position(rows.len()), "the chunks do not fill the segment"));
+    }
+    Ok(())
+}
+
+/// Reads every chunk's header and directory, and writes the index anew. Records are not read: reads check them.
+async fn rebuild(
+    disk: &dyn Disk,
+    journal: u64,
+    name: SegmentName,
+    row: &SegmentRow,
+) -> Result<Vec<ChunkRow>, OpenError> {
+    let path = name.data_path();
+    let file = match disk.open(&path, Access::ReadOnly).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => {
+            return Err(OpenError::Missing { file: path, what: "the checkpoint names it".to_owned() });
+        }
+        other => other?,
+    };
+    let length = file.length().await?;
+    if length < row.data_bytes {
+        return Err(OpenError::corrupt(&path, length, "the segment is cut short"));
+    }
+    let mut header = [0; HEADER_BYTES];
+    file.read(0, &mut header).await?;
+    check_header(&path, &header, Part::Data, journal, name)?;
+    let mut rows = Vec::with_capacity(row.chunks as usize);
+    let mut at = HEADER_BYTES as u64;
+    while at < row.data_bytes {
+        let chunk = read_chunk_row(&*file, &path, name, at, row.data_bytes).await?;
+        at += u64::from(chunk.length);
+        rows.push(chunk);
+    }
+    check_end(&path, &rows, row)?;
+    write(disk, journal, name, &rows).await?;
+    Ok(rows)
+}
+
+async fn read_chunk_row(
+    file: &dyn DiskFile,
+    path: &str,
+    name: SegmentName,
+    at: u64,
+    end: u64,
+) -> Result<ChunkRow, OpenError> {
+    let corrupt = |fault: segment::ChunkFault| OpenError::corrupt(path, at + fault.at as u64, fault.what);
+    let mut bytes = vec![0; CHUNK_HEADER_BYTES];
+    if at + bytes.len() as u64 > end {
+        return Err(OpenError::corrupt(path, at, "the segment ends within a chunk"));
+    }
+    file.read(at, &mut bytes).await?;
+    let (directory_end, length) = segment::measure_chunk(&bytes).map_err(corrupt)?;
+    if at + length as u64 > end {
+        return Err(OpenError::corrupt(path, at, "a chunk is longer than the segment"));
+    }
+    bytes.resize(directory_end, 0);
+    file.read(at, &mut bytes).await?;
+    let (row, _) = segment::decode_chunk(&bytes, name.stream, at).map_err(corrupt)?;
+    Ok(row)
+}
+
+/// Replaces a segment's index.
+async fn write(disk: &dyn Disk, journal: u64, name: SegmentName, rows: &[ChunkRow]) -> Result<(), OpenError> {
+    let mut bytes = segment::encode_header(Part::Index, journal, name).to_vec();
+    for row in rows {
+        bytes.extend_from_slice(&segment::encode_index_entry(row));
+    }
+    let path = name.index_path();
+    let new_path = format!("{path}.new");
+    checkpoint::remove(disk, &new_path).await?;
+    let file = disk.create(&new_path, Access::Appended).await?;
+    file.write(0, &bytes).await?;
+    file.sync().await?;
+    disk.rename(&new_path, &path).await?;
+    disk.sync_directory(&segment::directory(name.stream)).await?;
+    Ok(())
+}

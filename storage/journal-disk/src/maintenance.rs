@@ -1,0 +1,410 @@
+//! The maintenance loop: the one owner of the manifest. It drains when the ring asks for it, writes checkpoints,
+//! frees slots, and looks after what time brings: expiry, free space, idle memory.
+//!
+//! What a change of the manifest always does, in this order: files are made durable; the checkpoint; both
+//! superblocks; then readers see it, slots are freed, and files that are no longer named are removed.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use thalweg_journal::NotAppliedReason;
+use thalweg_system::DiskError;
+use thalweg_system::disk::DiskErrorKind;
+use thalweg_types::{ShardKey, StreamId, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::batch::LogPoint;
+use crate::checkpoint;
+use crate::drain::{self, Touched};
+use crate::engine::{Engine, Phase};
+use crate::manifest::{Manifest, shards_of};
+use crate::queue::Request;
+use crate::retention::ExpiryClock;
+use crate::segment::SegmentName;
+use crate::shards::TimeFound;
+use crate::status::Brake;
+
+pub(crate) struct Maintenance {
+    engine: Arc<Engine>,
+    manifest: Manifest,
+    expiry: ExpiryClock,
+    /// When the chores were last done, in monotonic time.
+    chores_at: Option<Duration>,
+    /// The log's end when it last moved, and when that was seen.
+    last_seen: (LogPoint, Duration),
+}
+
+impl Maintenance {
+    pub(crate) fn new(engine: Arc<Engine>, manifest: Manifest) -> Self {
+        let (wall, monotonic) = (engine.clock.wall(), engine.clock.monotonic());
+        let believed = if manifest.number == 0 { wall } else { manifest.wall };
+        let settings = &engine.settings;
+        let expiry =
+            ExpiryClock::new(believed, monotonic, settings.clock_jump_max, settings.clock_confirm_after);
+        let last_seen = (manifest.through, monotonic);
+        Maintenance { engine, manifest, expiry, chores_at: None, last_seen }
+    }
+
+    /// Runs until the journal ends; after a clean end, drains once more and marks the journal clean.
+    pub(crate) async fn run(mut self) {
+        let engine = Arc::clone(&self.engine);
+        loop {
+            tokio::select! {
+                biased;
+                () = engine.reached(Phase::Committed) => break,
+                () = engine.drain_wanted.notified() => {}
+                () = engine.clock.sleep(engine.settings.chores_interval) => {}
+            }
+            // After a failed write nothing may count on the disk: what is in memory stays readable, and the next
+            // start finds out.
+            if engine.status.stopped().is_some() {
+                continue;
+            }
+            let result = self.look().await;
+            self.report(result);
+        }
+        if !engine.has_ended() && engine.status.stopped().is_none() {
+            let result = self.end().await;
+            self.report(result);
+        }
+    }
+
+    fn report(&self, result: Result<(), DiskError>) {
+        let Err(error) = result else { return };
+        let reason = format!("maintenance failed: {error}");
+        tracing::error!(reason, "the journal takes no more writes until restart; reads go on");
+        self.engine.status.stop_writes(&reason);
+        self.engine.queue.close(&reason);
+    }
+
+    async fn look(&mut self) -> Result<(), DiskError> {
+        while self.should_drain() && self.drain_once().await? {}
+        let now = self.engine.clock.monotonic();
+        let interval = self.engine.settings.chores_interval;
+        if self.chores_at.is_none_or(|last| now.saturating_sub(last) >= interval) {
+            self.chores_at = Some(now);
+            self.chores().await?;
+        }
+        Ok(())
+    }
+
+    /// At a start that finds the ring full: drains until a slot is free.
+    pub(crate) async fn make_room(&mut self) -> Result<(), DiskError> {
+        while self.engine.ring.figures().free == 0 {
+            if !self.drain_once().await? {
+                let reason =
+                    self.engine.status.brake().unwrap_or_else(|| "nothing can be drained".to_owned());
+                return Err(DiskError {
+                    kind: DiskErrorKind::NoSpace,
+                    call: "make room in",
+                    path: crate::slot::DIRECTORY.to_owned(),
+                    reason,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn should_drain(&self) -> bool {
+        let enough = self.engine.cache.undrained_bytes() >= self.engine.settings.drain_start_bytes;
+        enough || self.engine.ring.figures().free == 0
+    }
+
+    /// One round of draining. False when there was nothing to drain, or no space to drain it to.
+    pub(crate) async fn drain_once(&mut self) -> Result<bool, DiskError> {
+        let undrained = self.engine.cache.undrained(self.engine.settings.drain_bytes_max);
+        if undrained.through == self.manifest.through {
+            return Ok(false);
+        }
+        let engine = Arc::clone(&self.engine);
+        let place = drain::Place {
+            disk: &*engine.disk,
+            journal: engine.journal,
+            settings: &engine.settings,
+            retention: &engine.retention,
+            now: engine.clock.wall(),
+        };
+        let mut touched = Touched::default();
+        let drained = async {
+            let mut round = drain::write(&place, &self.manifest, &undrained.batches, &mut touched).await?;
+            round.next.through = undrained.through;
+            let next = round.next.clone();
+            Ok((round, self.write_checkpoint(next).await?))
+        };
+        let (round, ()) = match drained.await {
+            Ok(done) => done,
+            Err(error) => {
+                self.no_space(error, touched).await?;
+                return Ok(false);
+            }
+        };
+        self.store_checkpoint(round.next).await?;
+        self.engine.status.set_brake(Brake::Drain, None);
+        for (key, chunks) in round.chunks {
+            if let Some(shard) = self.engine.shards.get(key) {
+                shard.state().add_chunks(chunks.into_iter());
+            }
+        }
+        let position = undrained.through.position;
+        self.engine.cache.note_drained(position);
+        self.engine.ring.release_through(position);
+        drop(undrained);
+        self.evict(self.engine.settings.tail_cache_bytes_max);
+        self.remove_files(&round.removed).await?;
+        for stream in round.deleted {
+            self.engine.retention.forget(stream);
+            drain::remove_stream(&*self.engine.disk, stream).await?;
+        }
+        Ok(true)
+    }
+
+    /// A full volume is not fatal: cut back, throttle, and try again later. Anything else is.
+    async fn no_space(&mut self, error: DiskError, touched: Touched) -> Result<(), DiskError> {
+        if error.kind != DiskErrorKind::NoSpace {
+            return Err(error);
+        }
+        drain::undo(&*self.engine.disk, touched).await?;
+        let new_checkpoint = checkpoint::path(self.manifest.number + 1);
+        checkpoint::remove(&*self.engine.disk, &format!("{new_checkpoint}.new")).await?;
+        if !self.engine.status.drain_is_stuck() {
+            tracing::warn!(%error, "the volume is full; puts are throttled until there is space");
+        }
+        self.engine.status.set_brake(Brake::Drain, Some(format!("the volume is full: {error}")));
+        Ok(())
+    }
+
+    /// Writes `next` as the next checkpoint, without pointing to it.
+    async fn write_checkpoint(&self, mut next: Manifest) -> Result<(), DiskError> {
+        self.stamp(&mut next);
+        checkpoint::write(&*self.engine.disk, &next, self.engine.journal).await
+    }
+
+    fn stamp(&self, next: &mut Manifest) {
+        next.number = self.manifest.number + 1;
+        next.wall = self.expiry.believed(self.engine.clock.monotonic());
+        // A deleted stream's id is refused until no slot in use holds its records.
+        let oldest = self.engine.ring.oldest_in_use().min(next.through.position);
+        next.tombstones.retain(|_, position| *position >= oldest);
+    }
+
+    /// Points both superblocks to the checkpoint that was written for `next`; then it counts.
+    async fn store_checkpoint(&mut self, mut next: Manifest) -> Result<(), DiskError> {
+        self.stamp(&mut next);
+        let number = next.number;
+        self.engine.superblocks.lock().await.store(|superblock| superblock.checkpoint = number).await?;
+        let old = std::mem::replace(&mut self.manifest, next);
+        {
+            let mut tombstones = self.engine.tombstones.lock().unwrap_or_else(PoisonError::into_inner);
+            for stream in
+                old.tombstones.keys().filter(|stream| !self.manifest.tombstones.contains_key(stream))
+            {
+                tombstones.remove(stream);
+            }
+        }
+        if old.number > 0 {
+            checkpoint::remove(&*self.engine.disk, &checkpoint::path(old.number)).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of drained batches beyond the bound.
+    fn evict(&self, bytes_max: usize) {
+        for batch in self.engine.cache.evict(bytes_max) {
+            let position = batch.end.position;
+            // Runs of one shard are often neighbours in the directory.
+            let mut last: Option<ShardKey> = None;
+            for (entry, _) in batch.entries() {
+                if last != Some(entry.shard) {
+                    last = Some(entry.shard);
+                    if let Some(shard) = self.engine.shards.get(entry.shard) {
+                        shard.state().evict_through(position);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes files that the manifest no longer names.
+    async fn remove_files(&self, segments: &[SegmentName]) -> Result<(), DiskError> {
+        for segment in segments {
+            self.engine.readers.forget(segment);
+        }
+        drain::remove(&*self.engine.disk, segments).await
+    }
+
+    async fn chores(&mut self) -> Result<(), DiskError> {
+        self.watch_space().await?;
+        if self.engine.status.drain_is_stuck() {
+            self.drain_once().await?;
+        }
+        self.rest_when_idle();
+        let (wall, monotonic) = (self.engine.clock.wall(), self.engine.clock.monotonic());
+        if self.engine.clock_confirmed.swap(false, Ordering::Relaxed) {
+            self.expiry.confirm(wall, monotonic);
+        }
+        let now = self.expiry.now(wall, monotonic);
+        if let Some(now) = now {
+            self.apply_changed_retention(now).await;
+        }
+        self.tidy(now).await
+    }
+
+    /// Throttles appends while the volume is below its reserve.
+    async fn watch_space(&self) -> Result<(), DiskError> {
+        let settings = &self.engine.settings;
+        let space = self.engine.disk.space().await?;
+        let part = space.total / 1000 * u64::from(settings.disk_reserve_permille);
+        let reserve = settings.disk_reserve_bytes.max(part);
+        let reason = (space.available < reserve)
+            .then(|| format!("the volume has {} bytes left, its reserve is {reserve}", space.available));
+        self.engine.status.set_brake(Brake::Space, reason);
+        Ok(())
+    }
+
+    /// Frees caches when nothing was appended for a while.
+    fn rest_when_idle(&mut self) {
+        let monotonic = self.engine.clock.monotonic();
+        let durable = self.engine.cache.undrained(0).through;
+        if durable != self.last_seen.0 {
+            self.last_seen = (durable, monotonic);
+        } else if monotonic.saturating_sub(self.last_seen.1) >= self.engine.settings.idle_after {
+            self.evict(self.engine.settings.tail_cache_idle_bytes_max);
+            self.engine.readers.rest();
+        }
+    }
+
+    /// Trims what a changed retention no longer covers (or did not cover meanwhile): by an entry of the log, so
+    /// that a longer retention told later does not bring it back.
+    async fn apply_changed_retention(&self, now: Timestamp) {
+        for (stream, shortest) in self.engine.retention.take_changed() {
+            let limit = now.minus(shortest);
+            let mut trims = Vec::new();
+            for shard in self.engine.shards.of_stream(stream) {
+                let found = {
+                    let state = shard.state();
+                    if state.oldest_arrival().is_none_or(|oldest| oldest >= limit) {
+                        continue;
+                    }
+                    state.find_time(limit)
+                };
+                let offset = match found {
+                    TimeFound::At(offset) => offset,
+                    TimeFound::In(chunk) => {
+                        match self.engine.readers.load(vec![chunk.clone()], None).await {
+                            Ok(loaded) => {
+                                let run = loaded[0].runs().iter().find(|run| run.arrival >= limit);
+                                run.map_or(chunk.row.end(), |run| run.first)
+                            }
+                            // Nothing from before the chunk is covered; the rest expires with its segment.
+                            Err(_) => chunk.row.first,
+                        }
+                    }
+                };
+                trims.push((shard.key, offset));
+            }
+            for part in trims.chunks(self.engine.settings.entries_per_request_max()) {
+                // Nobody waits for the answer: when it fails, the records are passed over by reads all the same.
+                let (reply, _) = oneshot::channel();
+                let request = Request::Trim { shards: part.to_vec(), reply };
+                if let Err((_, NotAppliedReason::Throttled(_))) = self.engine.queue.push(request) {
+                    self.engine.retention.put_back(stream, shortest);
+                }
+            }
+        }
+    }
+
+    /// Removes segments in which nothing can be read any more: expired, trimmed, or of a deleted stream.
+    async fn tidy(&mut self, now: Option<Timestamp>) -> Result<(), DiskError> {
+        let to_tidy =
+            std::mem::take(&mut *self.engine.to_tidy.lock().unwrap_or_else(PoisonError::into_inner));
+        let deleted = to_tidy.iter().any(|stream| {
+            let row = self.manifest.streams.get(stream);
+            row.is_some_and(|row| !row.segments.is_empty())
+                && self.engine.shards.of_stream(*stream).is_empty()
+        });
+        if deleted {
+            while self.drain_once().await? {}
+        }
+        let mut next = self.manifest.clone();
+        let mut removed = Vec::new();
+        for (&stream, row) in &self.manifest.streams {
+            let mut dead: BTreeSet<u32> = BTreeSet::new();
+            if let (Some(now), Some(retention)) = (now, self.engine.retention.get(stream)) {
+                let limit = now.minus(retention);
+                for (&number, segment) in &row.segments {
+                    if segment.last_arrival < limit {
+                        dead.insert(number);
+                    }
+                }
+            }
+            if to_tidy.contains(&stream) {
+                let live = self.live_segments(stream);
+                dead.extend(row.segments.keys().filter(|number| !live.contains(number)));
+            }
+            for number in dead {
+                let segments = &mut next.streams.get_mut(&stream).expect("it is a copy").segments;
+                let segment = segments.remove(&number).expect("it is a copy");
+                removed.push(SegmentName { stream, number, revision: segment.revision });
+            }
+        }
+        if removed.is_empty() {
+            return Ok(());
+        }
+        let trims = self.ends_of(&removed);
+        for (key, end) in &trims {
+            let Some(row) = next.shards.get_mut(key) else { continue };
+            row.trimmed = row.trimmed.max(*end);
+        }
+        if let Err(error) = self.write_checkpoint(next.clone()).await {
+            return self.no_space(error, Touched::default()).await;
+        }
+        self.store_checkpoint(next).await?;
+        for (key, end) in trims {
+            if let Some(shard) = self.engine.shards.get(key) {
+                shard.state().trim(end);
+            }
+        }
+        self.remove_files(&removed).await
+    }
+
+    /// The segments of a stream that hold something that is not trimmed.
+    fn live_segments(&self, stream: StreamId) -> BTreeSet<u32> {
+        let mut live = BTreeSet::new();
+        for shard in self.engine.shards.of_stream(stream) {
+            live.extend(shard.state().chunks().map(|chunk| chunk.segment.number));
+        }
+        live
+    }
+
+    /// Where the shards must be trimmed to when these segments go.
+    ///
+    /// Every shard of their streams is looked at, also those whose trim the manifest does not know of yet: the
+    /// removed chunks must not be missed by the next start.
+    fn ends_of(&self, removed: &[SegmentName]) -> Vec<(ShardKey, u64)> {
+        let mut ends = Vec::new();
+        let streams: BTreeSet<StreamId> = removed.iter().map(|segment| segment.stream).collect();
+        for stream in streams {
+            for (&key, row) in self.manifest.shards.range(shards_of(stream)) {
+                let Some(shard) = self.engine.shards.get(key) else { continue };
+                let state = shard.state();
+                let removed = removed.iter().filter(|segment| segment.stream == stream);
+                let end = removed.filter_map(|segment| state.end_in(segment)).max().unwrap_or(0);
+                // A trim that the log knows and the manifest does not: what it covers may be removed here.
+                ends.push((key, end.max(state.tail.trimmed.min(row.next))));
+            }
+        }
+        ends
+    }
+
+    /// A clean end: everything into segments, and a superblock that says so.
+    async fn end(&mut self) -> Result<(), DiskError> {
+        while self.drain_once().await? {}
+        if self.engine.cache.undrained(0).through != self.manifest.through {
+            // No space for it: the ring holds it, and the next start replays it.
+            return Ok(());
+        }
+        self.engine.superblocks.lock().await.store(|superblock| superblock.clean = true).await
+    }
+}

@@ -1,0 +1,186 @@
+//! What a checkpoint says: the durable state as of one place in the log. Pure data and the rules of its change.
+//!
+//! The maintenance loop owns the manifest; recovery makes the first one of a run. Not here: its bytes
+//! ([`crate::checkpoint`]).
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
+
+use crate::batch::{Entry, Kind, LogPoint};
+
+/// Everything durable outside the ring, as of `through`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Manifest {
+    /// Grows with every checkpoint; 0 before the first.
+    pub(crate) number: u64,
+    /// Every batch up to here has been taken in.
+    pub(crate) through: LogPoint,
+    /// The wall clock when this was made.
+    pub(crate) wall: Timestamp,
+    pub(crate) shards: BTreeMap<ShardKey, ShardRow>,
+    pub(crate) streams: BTreeMap<StreamId, StreamRow>,
+    /// Deleted streams, each with the batch that deleted it: kept until no slot holds their records.
+    pub(crate) tombstones: BTreeMap<StreamId, u64>,
+}
+
+/// One shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShardRow {
+    pub(crate) next: Offset,
+    pub(crate) last_arrival: Timestamp,
+    pub(crate) sealed: bool,
+    pub(crate) trimmed: Offset,
+}
+
+impl ShardRow {
+    /// A shard that was just opened.
+    pub(crate) const NEW: ShardRow =
+        ShardRow { next: 0, last_arrival: Timestamp::ZERO, sealed: false, trimmed: 0 };
+}
+
+/// The segments of a stream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct StreamRow {
+    /// The next segment's number; never used before.
+    pub(crate) next_segment: u32,
+    /// By number. At most the last one is open.
+    pub(crate) segments: BTreeMap<u32, SegmentRow>,
+}
+
+/// One segment: the valid part of its two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentRow {
+    /// 0 as drained; grows when the segment is rewritten with larger chunks.
+    pub(crate) revision: u32,
+    /// Takes further chunks.
+    pub(crate) open: bool,
+    pub(crate) chunks: u32,
+    pub(crate) data_bytes: u64,
+    pub(crate) index_bytes: u64,
+    pub(crate) first_arrival: Timestamp,
+    pub(crate) last_arrival: Timestamp,
+}
+
+/// All shards that a stream can have.
+pub(crate) fn shards_of(stream: StreamId) -> RangeInclusive<ShardKey> {
+    ShardKey { stream, shard: ShardIndex(0) }..=ShardKey { stream, shard: ShardIndex(u32::MAX) }
+}
+
+impl Manifest {
+    /// A journal's before its first batch.
+    pub(crate) fn new() -> Self {
+        Manifest {
+            number: 0,
+            through: LogPoint::ORIGIN,
+            wall: Timestamp::ZERO,
+            shards: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what an entry of batch `position` does to the shards. Records themselves go into segments by other
+    /// means. `Err` when the entry does not follow from what was before: the log is damaged or we have a bug.
+    pub(crate) fn apply(&mut self, entry: &Entry, position: u64) -> Result<(), &'static str> {
+        if entry.kind == Kind::Delete {
+            let stream = entry.shard.stream;
+            let keys: Vec<ShardKey> = self.shards.range(shards_of(stream)).map(|(&key, _)| key).collect();
+            for key in keys {
+                self.shards.remove(&key);
+            }
+            self.tombstones.insert(stream, position);
+            return Ok(());
+        }
+        if entry.kind == Kind::Open {
+            return match self.shards.insert(entry.shard, ShardRow::NEW) {
+                None => Ok(()),
+                Some(_) => Err("a shard is opened twice"),
+            };
+        }
+        let Some(row) = self.shards.get_mut(&entry.shard) else {
+            return Err("an entry for a shard that does not exist");
+        };
+        match entry.kind {
+            Kind::Records => {
+                if row.sealed
+                    || entry.first != row.next
+                    || entry.arrival < row.last_arrival
+                    || entry.count == 0
+                {
+                    return Err("records that do not follow the shard's last ones");
+                }
+                row.next += u64::from(entry.count);
+                row.last_arrival = entry.arrival;
+            }
+            Kind::Seal => {
+                if entry.first != row.next {
+                    return Err("a seal elsewhere than at the shard's end");
+                }
+                row.sealed = true;
+            }
+            Kind::Trim => {
+                if entry.first > row.next {
+                    return Err("a trim past the shard's end");
+                }
+                row.trimmed = row.trimmed.max(entry.first);
+            }
+            Kind::Open | Kind::Delete => unreachable!("handled above"),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARD: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(2) };
+
+    fn records(first: Offset, count: u32, arrival: i64) -> Entry {
+        let arrival = Timestamp::from_millis(arrival);
+        Entry { kind: Kind::Records, shard: SHARD, first, arrival, count, length: 9, checksum: 0 }
+    }
+
+    fn mark(kind: Kind, first: Offset) -> Entry {
+        Entry::mark(kind, SHARD, first, Timestamp::ZERO)
+    }
+
+    #[track_caller]
+    fn check_applies(entries: &[Entry], last: Result<(), &'static str>) {
+        let mut manifest = Manifest::new();
+        let (final_entry, before) = entries.split_last().expect("there is one");
+        for entry in before {
+            manifest.apply(entry, 1).expect("only the last may be wrong");
+        }
+        assert_eq!(manifest.apply(final_entry, 1), last);
+    }
+
+    #[test]
+    fn entries_must_follow_one_another() {
+        let open = mark(Kind::Open, 0);
+        check_applies(&[open, records(0, 3, 5), records(3, 1, 5)], Ok(()));
+        check_applies(&[open, open], Err("a shard is opened twice"));
+        check_applies(&[records(0, 1, 5)], Err("an entry for a shard that does not exist"));
+        let gap = Err("records that do not follow the shard's last ones");
+        check_applies(&[open, records(0, 3, 5), records(4, 1, 5)], gap);
+        check_applies(&[open, records(0, 3, 5), records(2, 1, 5)], gap);
+        check_applies(&[open, records(0, 3, 5), records(3, 1, 4)], gap);
+        check_applies(&[open, mark(Kind::Seal, 0), records(0, 1, 5)], gap);
+        check_applies(&[open, mark(Kind::Seal, 0), mark(Kind::Seal, 0)], Ok(()));
+        check_applies(&[open, mark(Kind::Seal, 1)], Err("a seal elsewhere than at the shard's end"));
+        check_applies(&[open, records(0, 3, 5), mark(Kind::Trim, 3)], Ok(()));
+        check_applies(&[open, mark(Kind::Trim, 1)], Err("a trim past the shard's end"));
+        check_applies(&[open, mark(Kind::Delete, 0), open], Ok(()));
+    }
+
+    #[test]
+    fn trimming_only_goes_forward() {
+        let mut manifest = Manifest::new();
+        for entry in [mark(Kind::Open, 0), records(0, 9, 1), mark(Kind::Trim, 5), mark(Kind::Trim, 2)] {
+            manifest.apply(&entry, 1).expect("they follow one another");
+        }
+        assert_eq!(manifest.shards[&SHARD].trimmed, 5);
+    }
+}

@@ -1,0 +1,286 @@
+//! From files to the state that an engine starts with.
+//!
+//! Order, and why: superblocks and checkpoint say what is durable outside the ring; the slots are opened and the
+//! chain is replayed, which may end in a refusal; only then is anything changed: leftovers removed, ring files
+//! synced, the epoch raised. A crash at any step leaves what the next start finds the same way.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use thalweg_system::disk::{Access, DiskErrorKind};
+use thalweg_system::{Clock, Disk, Random};
+use thalweg_types::{ShardKey, StreamId};
+
+use crate::batch::{Batch, Kind, LogPoint};
+use crate::checkpoint;
+use crate::error::OpenError;
+use crate::index;
+use crate::manifest::{Manifest, StreamRow};
+use crate::replay::{self, Replay};
+use crate::segment::{self, SegmentName};
+use crate::settings::Settings;
+use crate::shards::{ChunkRef, Shard};
+use crate::slot::{self, Slot};
+use crate::superblock::{Found, Superblock, Superblocks};
+
+/// What a start begins with.
+pub(crate) struct Recovered {
+    pub(crate) journal: u64,
+    pub(crate) superblocks: Superblocks,
+    /// As of the checkpoint.
+    pub(crate) manifest: Manifest,
+    /// Each with the newest batch in it that is still needed.
+    pub(crate) slots: Vec<(Arc<Slot>, Option<u64>)>,
+    /// The log's end.
+    pub(crate) head: LogPoint,
+    /// Behind the checkpoint, in order.
+    pub(crate) batches: Vec<Arc<Batch>>,
+    /// As of the log's end, published.
+    pub(crate) shards: Vec<Arc<Shard>>,
+    /// Deleted streams as of the log's end.
+    pub(crate) tombstones: BTreeSet<StreamId>,
+}
+
+/// Reads everything, decides whether it can be trusted, and makes the recovered state durable under a new epoch.
+pub(crate) async fn recover(
+    disk: &dyn Disk,
+    clock: &dyn Clock,
+    random: &dyn Random,
+    settings: &Settings,
+) -> Result<Recovered, OpenError> {
+    disk.create_directory(slot::DIRECTORY).await?;
+    disk.create_directory(segment::DIRECTORY).await?;
+    let slot_names = disk.list(slot::DIRECTORY).await?;
+    let indexes: Vec<u32> = slot_names.iter().filter_map(|name| slot::index_of(name)).collect();
+    let mut superblocks = match Superblocks::find(disk).await? {
+        Found::Journal { superblocks, damaged } => {
+            if let Some(reason) = damaged {
+                tracing::warn!(%reason, "one superblock is damaged; the other one is used, and both are rewritten");
+            }
+            superblocks
+        }
+        // The superblocks are made before the first slot.
+        Found::Nothing { reason } if !indexes.is_empty() => return Err(reason),
+        Found::Nothing { .. } => {
+            let first = Superblock {
+                journal: random.next_u64(),
+                sequence: 1,
+                epoch: 0,
+                slots: 0,
+                clean: false,
+                checkpoint: 0,
+            };
+            Superblocks::create(disk, first).await?
+        }
+    };
+    let known = superblocks.current();
+    let journal = known.journal;
+    let manifest = match known.checkpoint {
+        0 => Manifest::new(),
+        number => checkpoint::read(disk, journal, number).await?,
+    };
+    let slots = open_slots(disk, journal, known.slots, &indexes).await?;
+    // After a clean end the checkpoint is the log's end.
+    let replay = if known.clean {
+        Replay { batches: Vec::new(), head: manifest.through, newest: vec![None; slots.len()], torn: None }
+    } else {
+        // A ring made under larger settings may hold larger batches.
+        let largest = slots.iter().map(|slot| slot.bytes / 2).max().unwrap_or(0);
+        replay::replay(&slots, journal, manifest.through, largest).await?
+    };
+    if let Some((file, position, what)) = &replay.torn {
+        tracing::info!(file, position, what, "dropped the log's torn end; nothing in it was answered");
+    }
+    let mut chunks = load_chunks(disk, journal, &manifest).await?;
+    let (shards, tombstones) = rebuild_shards(&manifest, &replay.batches, &mut chunks)?;
+
+    // From here on the disk is changed.
+    for slot in &slots {
+        slot.file.sync().await?;
+    }
+    let slots = if slots.is_empty() {
+        let bytes = settings.slot_bytes_first;
+        vec![Arc::new(slot::create(disk, clock, journal, 0, bytes, 0).await?)]
+    } else {
+        slots
+    };
+    let count = u32::try_from(slots.len()).expect("slots are few");
+    superblocks
+        .store(|next| {
+            next.epoch += 1;
+            next.clean = false;
+            next.slots = count;
+        })
+        .await?;
+    remove_leftovers(disk, &manifest, &slot_names).await?;
+    let head = replay.head;
+    let newest = |index: usize| {
+        let holds_head = head.generation > 0 && index == head.slot as usize;
+        replay.newest.get(index).copied().flatten().or(holds_head.then_some(head.position))
+    };
+    let slots = slots.into_iter().enumerate().map(|(index, slot)| (slot, newest(index))).collect();
+    Ok(Recovered { journal, superblocks, manifest, slots, head, batches: replay.batches, shards, tombstones })
+}
+
+/// Opens the ring's slots. Those that joined must be there; a later one whose name is durable joins now.
+async fn open_slots(
+    disk: &dyn Disk,
+    journal: u64,
+    joined: u32,
+    indexes: &[u32],
+) -> Result<Vec<Arc<Slot>>, OpenError> {
+    let mut slots = Vec::with_capacity(indexes.len());
+    let count = joined.max(u32::try_from(indexes.len()).expect("slots are few"));
+    for index in 0..count {
+        if !indexes.contains(&index) {
+            return Err(OpenError::Missing {
+                file: slot::path(index),
+                what: format!("the ring has at least {count} slots"),
+            });
+        }
+        slots.push(Arc::new(slot::open(disk, journal, index).await?));
+    }
+    Ok(slots)
+}
+
+/// The chunks of every shard, in order, from the segments' indexes.
+async fn load_chunks(
+    disk: &dyn Disk,
+    journal: u64,
+    manifest: &Manifest,
+) -> Result<BTreeMap<ShardKey, VecDeque<ChunkRef>>, OpenError> {
+    let mut chunks: BTreeMap<ShardKey, VecDeque<ChunkRef>> = BTreeMap::new();
+    for (&stream, row) in &manifest.streams {
+        for (&number, segment_row) in &row.segments {
+            let name = SegmentName { stream, number, revision: segment_row.revision };
+            let rows = index::load(disk, journal, name, segment_row).await?;
+            let segment = Arc::new(name);
+            for (entry, row) in rows.into_iter().enumerate() {
+                let key = ShardKey { stream, shard: row.shard };
+                // What is trimmed is no longer whole: segments that held nothing else were removed.
+                if manifest.shards.get(&key).is_some_and(|shard| row.end() <= shard.trimmed) {
+                    continue;
+                }
+                let neighbours = chunks.entry(key).or_default();
+                if neighbours.back().is_some_and(|last| last.row.end() != row.first) {
+                    return Err(OpenError::corrupt(
+                        &name.index_path(),
+                        index::position(entry),
+                        format!("a chunk of {key} does not follow the one before it"),
+                    ));
+                }
+                neighbours.push_back(ChunkRef { segment: Arc::clone(&segment), row });
+            }
+        }
+    }
+    for (key, neighbours) in &chunks {
+        let last = neighbours.back().expect("a shard is listed with its first chunk");
+        if manifest.shards.get(key).is_none_or(|row| row.next != last.row.end()) {
+            return Err(OpenError::corrupt(
+                &last.segment.index_path(),
+                0,
+                format!("the last chunk of {key} does not end where the checkpoint says"),
+            ));
+        }
+    }
+    Ok(chunks)
+}
+
+/// The shards as of the log's end, with their runs in memory.
+fn rebuild_shards(
+    manifest: &Manifest,
+    batches: &[Arc<Batch>],
+    chunks: &mut BTreeMap<ShardKey, VecDeque<ChunkRef>>,
+) -> Result<(Vec<Arc<Shard>>, BTreeSet<StreamId>), OpenError> {
+    let mut state = Manifest { streams: BTreeMap::new(), ..manifest.clone() };
+    let mut shards: BTreeMap<ShardKey, Arc<Shard>> = BTreeMap::new();
+    for (&key, row) in &manifest.shards {
+        shards.insert(key, Shard::new(key, row, chunks.remove(&key).unwrap_or_default()));
+    }
+    for batch in batches {
+        for (entry, start) in batch.entries() {
+            state.apply(&entry, batch.end.position).map_err(|what| {
+                let position = batch.end.offset - batch.bytes.len() as u64;
+                OpenError::corrupt(&slot::path(batch.end.slot), position, what)
+            })?;
+            let shard = |shards: &BTreeMap<ShardKey, Arc<Shard>>| Arc::clone(&shards[&entry.shard]);
+            match entry.kind {
+                Kind::Open => {
+                    let row = &state.shards[&entry.shard];
+                    shards.insert(entry.shard, Shard::new(entry.shard, row, VecDeque::new()));
+                }
+                Kind::Records => {
+                    let shard = shard(&shards);
+                    shard.state().push(batch, start, entry.length, entry.first, entry.count, entry.arrival);
+                }
+                Kind::Seal => shard(&shards).state().seal(),
+                Kind::Trim => shard(&shards).state().trim(entry.first),
+                Kind::Delete => shards.retain(|key, _| key.stream != entry.shard.stream),
+            }
+        }
+    }
+    Ok((shards.into_values().collect(), state.tombstones.into_keys().collect()))
+}
+
+/// Removes what a crash left behind and nothing points to any more, and cuts open segments to their valid length.
+/// Both superblocks point to `manifest` by now.
+async fn remove_leftovers(
+    disk: &dyn Disk,
+    manifest: &Manifest,
+    slot_names: &[String],
+) -> Result<(), OpenError> {
+    for name in slot_names.iter().filter(|name| slot::index_of(name).is_none()) {
+        checkpoint::remove(disk, &format!("{}/{name}", slot::DIRECTORY)).await?;
+    }
+    for name in disk.list("").await? {
+        let current = manifest.number > 0 && name == checkpoint::path(manifest.number);
+        if checkpoint::is_checkpoint(&name) && !current {
+            checkpoint::remove(disk, &name).await?;
+        }
+    }
+    let none = StreamRow::default();
+    for stream_name in disk.list(segment::DIRECTORY).await? {
+        let Ok(id) = stream_name.parse() else { continue };
+        let stream = StreamId(id);
+        let directory = segment::directory(stream);
+        let row = manifest.streams.get(&stream).unwrap_or(&none);
+        let mut wanted = BTreeSet::new();
+        for (&number, segment) in &row.segments {
+            let name = SegmentName { stream, number, revision: segment.revision };
+            wanted.insert(name.data_path());
+            wanted.insert(name.index_path());
+        }
+        for file in disk.list(&directory).await? {
+            let path = format!("{directory}/{file}");
+            if !wanted.contains(&path) {
+                checkpoint::remove(disk, &path).await?;
+            }
+        }
+        if wanted.is_empty() {
+            match disk.remove_directory(&directory).await {
+                Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+    }
+    for (&stream, row) in &manifest.streams {
+        for (&number, segment) in row.segments.iter().filter(|(_, segment)| segment.open) {
+            let name = SegmentName { stream, number, revision: segment.revision };
+            for (path, bytes) in
+                [(name.data_path(), segment.data_bytes), (name.index_path(), segment.index_bytes)]
+            {
+                let file = disk.open(&path, Access::Appended).await?;
+                let length = file.length().await?;
+                if length < bytes {
+                    return Err(OpenError::corrupt(
+                        &path,
+                        length,
+                        format!("the file had {bytes} valid bytes"),
+                    ));
+                }
+                file.truncate(bytes).await?;
+            }
+        }
+    }
+    Ok(())
+}
