@@ -5,17 +5,28 @@
 
 #![allow(dead_code, reason = "until every operation that uses it is here")]
 
+mod account;
 mod change;
+mod commitment;
 mod consumer;
 mod errors;
 mod iterator;
 mod kinesis;
+mod on_demand;
 mod operations;
+mod page_token;
 mod rate;
 mod registry;
+mod reshard;
 mod resolve;
+mod rows;
 mod service;
 mod shard_map;
 mod stream;
+mod sweep;
+mod tags;
+mod throttle;
+mod transition;
+mod view;
 
 pub use service::{Components, Limits, OpenError, Settings, Streams};

@@ -29,13 +29,16 @@ pub(crate) struct Entry {
     snapshot: watch::Sender<Arc<Stream>>,
     /// Whoever changes the stream holds this from reading the snapshot to publishing the next one. Inside: the
     /// commit that last wrote the stream's row.
-    pub(crate) change: Mutex<Version>,
+    pub(crate) change: Arc<Mutex<Version>>,
 }
 
 impl Entry {
     /// For a stream whose row was written by the commit `version`.
     pub(crate) fn new(stream: Stream, version: Version) -> Arc<Entry> {
-        Arc::new(Entry { snapshot: watch::Sender::new(Arc::new(stream)), change: Mutex::new(version) })
+        Arc::new(Entry {
+            snapshot: watch::Sender::new(Arc::new(stream)),
+            change: Arc::new(Mutex::new(version)),
+        })
     }
 
     /// The stream now.

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use thalweg_shape::Failure;
-use thalweg_types::{Arn, ConsumerArn, StreamArn};
+use thalweg_types::{Arn, ConsumerArn, ConsumerName, ShardIndex, StreamArn};
 
 use crate::consumer::Consumer;
 use crate::errors;
+use crate::rows;
 use crate::service::Streams;
 use crate::stream::Stream;
 
@@ -16,6 +18,29 @@ use crate::stream::Stream;
 pub(crate) enum Resource {
     Stream(Arc<Stream>),
     Consumer(Arc<Stream>, Consumer),
+}
+
+impl Resource {
+    /// The stream, or the consumer's stream.
+    pub(crate) fn stream(&self) -> &Stream {
+        match self {
+            Resource::Stream(stream) | Resource::Consumer(stream, _) => stream,
+        }
+    }
+
+    /// The key of its policy.
+    pub(crate) fn policy_key(&self) -> Bytes {
+        match self {
+            Resource::Stream(stream) => rows::policy_key(stream.id, None),
+            Resource::Consumer(stream, consumer) => rows::policy_key(stream.id, Some(&consumer.name)),
+        }
+    }
+}
+
+/// The stream's name as a request has it, for errors that come before the stream is looked for.
+pub(crate) fn shard_name<'a>(name: Option<&'a str>, arn: Option<&'a str>) -> &'a str {
+    let from_arn = || arn.and_then(|arn| arn.split_once(":stream/")).map(|(_, name)| name);
+    name.or_else(from_arn).unwrap_or_default()
 }
 
 impl Streams {
@@ -96,5 +121,48 @@ impl Streams {
             return self.resolve_consumer(arn).map(|(stream, consumer)| Resource::Consumer(stream, consumer));
         }
         self.resolve_stream(None, Some(arn), None).map(Resource::Stream)
+    }
+
+    /// The consumer that a request names by `ConsumerARN`, by `StreamARN` and `ConsumerName`, or by all three (and
+    /// then they must agree).
+    ///
+    /// # Errors
+    /// InvalidArgument when that names none or two; ResourceNotFound.
+    pub(crate) fn resolve_named_consumer(
+        &self,
+        consumer_arn: Option<&str>,
+        stream_arn: Option<&str>,
+        name: Option<&str>,
+        id: Option<&str>,
+    ) -> Result<(Arc<Stream>, Consumer), Failure> {
+        let account = &self.settings.account;
+        if let Some(id) = id {
+            return Err(errors::stream_id_not_found(id, account));
+        }
+        if let Some(arn) = consumer_arn {
+            let parsed = ConsumerArn::parse(arn).ok_or_else(|| errors::not_a_consumer_arn(arn))?;
+            let agrees = name.is_none_or(|name| name == parsed.name.as_str())
+                && stream_arn.is_none_or(|stream| StreamArn::parse(stream) == Some(parsed.stream.clone()));
+            if !agrees {
+                return Err(errors::consumer_names_differ(arn));
+            }
+            return self.resolve_consumer(arn);
+        }
+        let (Some(stream_arn), Some(name)) = (stream_arn, name) else {
+            return Err(errors::no_consumer_named());
+        };
+        let stream = self.resolve_stream(None, Some(stream_arn), None)?;
+        let found = ConsumerName::new(name).ok().and_then(|name| stream.consumers.get(&name).cloned());
+        let consumer =
+            found.ok_or_else(|| errors::consumer_not_found(name, stream.name.as_str(), account))?;
+        Ok((stream, consumer))
+    }
+
+    /// The index in a shard id, whatever its prefix and padding. `name` is the stream's, for the error.
+    ///
+    /// # Errors
+    /// ResourceNotFound.
+    pub(crate) fn parse_shard(&self, id: &str, name: &str) -> Result<ShardIndex, Failure> {
+        ShardIndex::parse(id).ok_or_else(|| errors::could_not_find_shard(id, name, &self.settings.account))
     }
 }

@@ -3,14 +3,27 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use thalweg_catalog::{Catalog, CatalogError, CommitError};
+use rustc_hash::FxHashSet;
+use thalweg_catalog::{Catalog, CatalogError, CommitError, Row};
 use thalweg_journal::{AppendError, Journal};
 use thalweg_system::{Clock, Random};
-use thalweg_types::{ConsumerArn, StreamArn, StreamId, Timestamp, limits};
+use thalweg_types::{
+    ConsumerArn, ConsumerName, ShardIndex, ShardKey, StreamArn, StreamId, Timestamp, limits,
+};
+use tokio::sync::{Mutex, RwLock};
 
-use crate::consumer::Consumer;
-use crate::registry::Registry;
+use crate::account::Account;
+use crate::change::ChangeKind;
+use crate::consumer::{Consumer, Consumers};
+use crate::registry::{Entry, Registry};
+use crate::rows::{self, ConsumerRow, ShardRow, StreamRow};
 use crate::stream::Stream;
+use crate::sweep::Sweeper;
+use crate::throttle::Throttle;
+use crate::transition::StepError;
+
+/// Rows that one scan of the catalog takes.
+const SCAN_ROWS: usize = 1000;
 
 /// What can be chosen.
 #[derive(Clone, Debug)]
@@ -81,6 +94,25 @@ pub enum OpenError {
     /// The journal takes no changes.
     #[error("cannot bring the journal in line with the catalog")]
     Journal(#[from] AppendError),
+    /// The journal has a stream that this catalog never made: one of them is not the other's.
+    #[error("the journal has records of {0}, which the catalog never made: they do not belong together")]
+    ForeignJournal(StreamId),
+    /// The catalog has an open shard that the journal has not: one of them is not the other's, or lost data.
+    #[error("the journal has no {shard} of stream {stream}, which the catalog says is open")]
+    ShardMissing {
+        /// The stream's name.
+        stream: String,
+        /// The shard.
+        shard: ShardIndex,
+    },
+    /// A change that was under way cannot be finished, now or later.
+    #[error("cannot finish what was under way with stream {stream}: {why}")]
+    Unfinished {
+        /// The stream's name.
+        stream: String,
+        /// What failed.
+        why: String,
+    },
 }
 
 /// Kinesis Data Streams.
@@ -91,17 +123,32 @@ pub struct Streams {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) registry: Registry,
+    /// Whoever counts over all streams, or gives an id, holds this. A stream's change lock is taken first.
+    pub(crate) account: Mutex<Account>,
+    /// What iterators and page tokens are sealed with: random, and the same after a restart.
+    pub(crate) secret: [u8; 32],
+    pub(crate) throttle: Throttle,
+    pub(crate) sweeper: Mutex<Sweeper>,
+    /// Whether no change may begin any more. Those that have begun hold it for reading.
+    pub(crate) stopped: RwLock<bool>,
     /// Itself: for tasks that go on when a caller has gone.
-    me: Weak<Streams>,
+    pub(crate) me: Weak<Streams>,
 }
 
 impl Streams {
-    /// Loads the catalog, finishes what was under way, and brings the journal in line.
+    /// Loads the catalog, finishes what was under way, and brings the journal in line. Starts the loop that sweeps
+    /// ([`Streams::sweep`]); it ends when this is dropped.
     ///
     /// # Errors
     /// [`OpenError`]
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub async fn open(components: Components, settings: Settings) -> Result<Arc<Streams>, OpenError> {
         let Components { journal, catalog, clock, random } = components;
+        let account = Account::load(&*catalog, &*random).await?;
+        let secret = account.secret()?;
+        let sweeper = Sweeper::new(clock.wall(), clock.monotonic());
         let streams = Arc::new_cyclic(|me| Streams {
             settings,
             journal,
@@ -109,9 +156,133 @@ impl Streams {
             clock,
             random,
             registry: Registry::default(),
+            account: Mutex::new(account),
+            secret,
+            throttle: Throttle::default(),
+            sweeper: Mutex::new(sweeper),
+            stopped: RwLock::new(false),
             me: Weak::clone(me),
         });
+        streams.load().await?;
+        streams.align_journal().await?;
+        streams.finish_all().await?;
+        streams.sweep_for_ever();
         Ok(streams)
+    }
+
+    /// Begins no more changes and waits for those that have begun. The journal and the catalog are not shut
+    /// down: they belong to whoever made them.
+    pub async fn shutdown(&self) {
+        *self.stopped.write().await = true;
+    }
+
+    /// Fills the registry.
+    async fn load(&self) -> Result<(), OpenError> {
+        for row in self.scan(rows::STREAMS).await? {
+            let id = id_in(&row.key, rows::STREAMS).map(StreamId);
+            let id = id.ok_or_else(|| rows::bad_row(&row.key, "the id in the key is malformed"))?;
+            let stream: StreamRow = rows::decode(&row)?;
+            let shards = self.load_shards(id).await?;
+            let consumers = self.load_consumers(id).await?;
+            let stream = stream
+                .into_stream(id, shards, consumers)
+                .ok_or_else(|| rows::bad_row(&row.key, "it has a value that no version knows"))?;
+            self.registry.insert(Entry::new(stream, row.version));
+        }
+        Ok(())
+    }
+
+    async fn load_shards(&self, stream: StreamId) -> Result<Vec<crate::shard_map::Shard>, OpenError> {
+        let prefix = rows::shards_prefix(stream);
+        let mut shards = Vec::new();
+        for row in self.scan(&prefix).await? {
+            let index = id_in(&row.key, &prefix).and_then(|index| u32::try_from(index).ok()).map(ShardIndex);
+            let shard: ShardRow = rows::decode(&row)?;
+            let shard = index.and_then(|index| shard.into_shard(index));
+            shards
+                .push(shard.ok_or_else(|| rows::bad_row(&row.key, "the index or a hash key is malformed"))?);
+        }
+        Ok(shards)
+    }
+
+    async fn load_consumers(&self, stream: StreamId) -> Result<Consumers, OpenError> {
+        let prefix = rows::consumers_prefix(stream);
+        let mut consumers = Consumers::new();
+        for row in self.scan(&prefix).await? {
+            let name = std::str::from_utf8(&row.key[prefix.len()..]).ok();
+            let name = name.and_then(|name| ConsumerName::new(name).ok());
+            let consumer: ConsumerRow = rows::decode(&row)?;
+            let consumer = name.and_then(|name| consumer.into_consumer(name));
+            let consumer =
+                consumer.ok_or_else(|| rows::bad_row(&row.key, "the name or the change is malformed"))?;
+            consumers.insert(consumer.name.clone(), consumer);
+        }
+        Ok(consumers)
+    }
+
+    /// Every row whose key begins with `prefix`.
+    pub(crate) async fn scan(&self, prefix: &[u8]) -> Result<Vec<Row>, CatalogError> {
+        let mut found: Vec<Row> = Vec::new();
+        loop {
+            let after = found.last().map(|row| row.key.clone());
+            let page = self.catalog.scan(prefix, after.as_deref(), SCAN_ROWS).await?;
+            let is_last = page.len() < SCAN_ROWS;
+            found.extend(page);
+            if is_last {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Tells the journal how long to keep records, and removes streams that the catalog has forgotten. Ids that
+    /// the catalog never gave are somebody else's: their records are not touched.
+    async fn align_journal(&self) -> Result<(), OpenError> {
+        let next_stream = self.account.lock().await.next_stream();
+        let in_journal: FxHashSet<ShardKey> =
+            self.journal.shards().into_iter().map(|(shard, _)| shard).collect();
+        let mut unknown: Vec<StreamId> = in_journal.iter().map(|shard| shard.stream).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown.retain(|id| self.registry.by_id(*id).is_none());
+        if let Some(foreign) = unknown.iter().find(|id| **id >= next_stream) {
+            return Err(OpenError::ForeignJournal(*foreign));
+        }
+        for stream in self.registry.all() {
+            let kind = stream.change.as_ref().map(|change| change.kind);
+            if matches!(kind, Some(ChangeKind::Create { .. } | ChangeKind::Delete)) {
+                continue;
+            }
+            if let Some(missing) =
+                stream.shards.open().find(|shard| !in_journal.contains(&stream.key(shard.index)))
+            {
+                let stream = stream.name.to_string();
+                return Err(OpenError::ShardMissing { stream, shard: missing.index });
+            }
+            self.journal.set_retention(stream.id, stream.retention());
+        }
+        for id in unknown {
+            tracing::warn!(stream = %id, "the journal has a stream that was deleted; removing it");
+            self.journal.delete_stream(id).await?;
+        }
+        Ok(())
+    }
+
+    /// Finishes what was under way when the last process ended; what is to be seen longer goes on by itself.
+    async fn finish_all(&self) -> Result<(), OpenError> {
+        for stream in self.registry.all() {
+            let mut changing = self.lock(stream.id).await.expect("nobody else is here yet");
+            match self.finish(&mut changing, Duration::ZERO).await {
+                Ok(None) => {}
+                Ok(Some(_)) => self.drive(stream.id),
+                Err(error) if error.may_pass() => self.drive(stream.id),
+                Err(StepError::Commit(error)) => return Err(error.into()),
+                Err(error) => {
+                    let (stream, why) = (stream.name.to_string(), error.to_string());
+                    return Err(OpenError::Unfinished { stream, why });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Itself, to be owned by a task.
@@ -151,4 +322,10 @@ impl Streams {
     pub(crate) fn stream(&self, id: StreamId) -> Option<Arc<Stream>> {
         self.registry.by_id(id)
     }
+}
+
+/// The hexadecimal number that follows `prefix` in a key.
+fn id_in(key: &[u8], prefix: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(key.strip_prefix(prefix)?).ok()?;
+    u64::from_str_radix(digits, 16).ok()
 }

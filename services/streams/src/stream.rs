@@ -77,3 +77,30 @@ impl Stream {
 pub(crate) fn hours(hours: u32) -> Duration {
     Duration::from_secs(u64::from(hours) * 3600)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An ACTIVE stream without shards.
+    pub(crate) fn stream(name: &str) -> Stream {
+        Stream {
+            id: StreamId(1),
+            name: StreamName::new(name).expect("tests use good names"),
+            created: Timestamp::from_seconds(1_700_000_000),
+            mode: StreamMode::Provisioned,
+            retention_hours: 24,
+            record_kib_max: 1024,
+            distribution: RecordDistributionStrategy::UserPartitionKey,
+            warm_throughput_mibps: None,
+            metrics: Vec::new(),
+            tags: BTreeMap::new(),
+            shard_count_updates: Vec::new(),
+            mode_updates: Vec::new(),
+            consumers_gone: Timestamp::ZERO,
+            shards: Arc::default(),
+            consumers: Arc::default(),
+            change: None,
+        }
+    }
+}

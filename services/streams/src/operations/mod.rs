@@ -1,8 +1,41 @@
 //! The operations, a file for each. An operation checks its request against the state of things, in AWS's order,
 //! and then either answers from a snapshot or hands a change to [`crate::transition`].
 
+pub(crate) mod add_tags_to_stream;
+pub(crate) mod create_stream;
+pub(crate) mod decrease_stream_retention_period;
+pub(crate) mod delete_resource_policy;
+pub(crate) mod delete_stream;
+pub(crate) mod deregister_stream_consumer;
+pub(crate) mod describe_account_settings;
+pub(crate) mod describe_limits;
+pub(crate) mod describe_stream;
+pub(crate) mod describe_stream_consumer;
+pub(crate) mod describe_stream_summary;
+pub(crate) mod disable_enhanced_monitoring;
+pub(crate) mod enable_enhanced_monitoring;
 pub(crate) mod get_records;
+pub(crate) mod get_resource_policy;
 pub(crate) mod get_shard_iterator;
+pub(crate) mod increase_stream_retention_period;
+pub(crate) mod list_shards;
+pub(crate) mod list_stream_consumers;
+pub(crate) mod list_streams;
+pub(crate) mod list_tags_for_resource;
+pub(crate) mod list_tags_for_stream;
+pub(crate) mod merge_shards;
 pub(crate) mod put_record;
 pub(crate) mod put_records;
+pub(crate) mod put_resource_policy;
+pub(crate) mod register_stream_consumer;
+pub(crate) mod remove_tags_from_stream;
+pub(crate) mod split_shard;
 pub(crate) mod subscribe_to_shard;
+pub(crate) mod tag_resource;
+pub(crate) mod untag_resource;
+pub(crate) mod update_account_settings;
+pub(crate) mod update_max_record_size;
+pub(crate) mod update_shard_count;
+pub(crate) mod update_stream_mode;
+pub(crate) mod update_stream_record_distribution_strategy;
+pub(crate) mod update_stream_warm_throughput;

@@ -1,0 +1,19 @@
+//! ListTagsForResource: streams and consumers.
+
+use thalweg_model::kinesis::{ListTagsForResourceInput, ListTagsForResourceOutput};
+use thalweg_shape::Failure;
+
+use crate::resolve::Resource;
+use crate::service::Streams;
+use crate::view;
+
+pub(crate) async fn run(
+    streams: &Streams,
+    input: ListTagsForResourceInput,
+) -> Result<ListTagsForResourceOutput, Failure> {
+    let tags = match streams.resolve_resource(&input.resource_arn, input.stream_id.as_deref())? {
+        Resource::Stream(stream) => view::tags(&stream.tags),
+        Resource::Consumer(_, consumer) => view::tags(&consumer.tags),
+    };
+    Ok(ListTagsForResourceOutput { tags: Some(tags) })
+}

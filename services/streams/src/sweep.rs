@@ -1,0 +1,177 @@
+//! What time does to the catalog: closed shards whose records are all gone are forgotten, and so are the names of
+//! streams deleted long ago. Listings hide expired shards by themselves ([`Stream::listed`]), so nothing here is
+//! urgent. Records expire in the journal.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use thalweg_catalog::{CommitError, Write};
+use thalweg_types::{Offset, ShardKey, Timestamp};
+
+use crate::rows::{self, AccountRow, NameRow};
+use crate::service::Streams;
+use crate::shard_map::{Shard, ShardMap};
+use crate::stream::Stream;
+use crate::transition::StepError;
+
+/// How often the loop sweeps.
+const INTERVAL: Duration = Duration::from_secs(300);
+/// For so long the wall clock and monotonic time must have agreed, to this, before anything is forgotten.
+const AGREEMENT: Duration = Duration::from_secs(3600);
+/// A deleted stream's name is kept for so long at least: a clock that was wrong by less is survived.
+const NAME_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Since when the wall clock has agreed with monotonic time.
+pub(crate) struct Sweeper {
+    wall: Timestamp,
+    monotonic: Duration,
+    agreed_since: Duration,
+}
+
+impl Sweeper {
+    /// Both clocks at the start.
+    pub(crate) fn new(wall: Timestamp, monotonic: Duration) -> Self {
+        Sweeper { wall, monotonic, agreed_since: monotonic }
+    }
+
+    /// The time to measure ages by; `None` until the clocks have agreed for long enough. A wall clock that is set
+    /// wrong has that long to be put right.
+    fn trusted(&mut self, wall: Timestamp, monotonic: Duration) -> Option<Timestamp> {
+        let expected = self.wall.plus(monotonic.saturating_sub(self.monotonic));
+        if wall > expected.plus(AGREEMENT) || wall < expected.minus(AGREEMENT) {
+            tracing::warn!(%wall, %expected, "the clock was set; nothing is forgotten for an hour");
+            self.agreed_since = monotonic;
+        }
+        self.wall = wall;
+        self.monotonic = monotonic;
+        (monotonic.saturating_sub(self.agreed_since) >= AGREEMENT).then_some(wall)
+    }
+}
+
+impl Stream {
+    /// The shards that exist for clients: the open ones, and closed ones that may still have records.
+    pub(crate) fn listed(&self, now: Timestamp) -> impl Iterator<Item = &Shard> {
+        let horizon = self.horizon(now);
+        self.shards.all().iter().filter(move |shard| !has_expired(shard, horizon))
+    }
+}
+
+/// Whether everything in a shard arrived at `horizon` or before, and nothing will follow.
+fn has_expired(shard: &Shard, horizon: Timestamp) -> bool {
+    shard.closed.is_some_and(|closed| closed.at <= horizon)
+}
+
+impl Streams {
+    /// Forgets what time has made worthless. Called by a loop; there is no need to call it. What fails is logged,
+    /// and done the next time.
+    pub async fn sweep(&self) {
+        let (wall, monotonic) = (self.now(), self.clock.monotonic());
+        let Some(now) = self.sweeper.lock().await.trusted(wall, monotonic) else { return };
+        let stopped = self.stopped.read().await;
+        if *stopped {
+            return;
+        }
+        for stream in self.registry.all() {
+            if let Err(error) = self.sweep_shards(&stream, now).await {
+                tracing::warn!(stream = %stream.name, %error, "expired shards are not forgotten yet");
+            }
+        }
+        if let Err(error) = self.sweep_names(now).await {
+            tracing::warn!(%error, "names of deleted streams are not forgotten yet");
+        }
+    }
+
+    pub(crate) fn sweep_for_ever(&self) {
+        let me = Weak::clone(&self.me);
+        let clock = Arc::clone(&self.clock);
+        tokio::spawn(async move {
+            loop {
+                clock.sleep(INTERVAL).await;
+                let Some(streams) = me.upgrade() else { return };
+                streams.sweep().await;
+            }
+        });
+    }
+
+    async fn sweep_shards(&self, stream: &Stream, now: Timestamp) -> Result<(), StepError> {
+        if !stream.shards.all().iter().any(|shard| has_expired(shard, stream.horizon(now))) {
+            return Ok(());
+        }
+        let Some(mut changing) = self.lock(stream.id).await else { return Ok(()) };
+        let stream = Arc::clone(&changing.stream);
+        if stream.change.is_some() {
+            return Ok(());
+        }
+        let horizon = stream.horizon(now);
+        let (expired, kept): (Vec<Shard>, Vec<Shard>) =
+            stream.shards.all().iter().partition(|shard| has_expired(shard, horizon));
+        let trims: Vec<(ShardKey, Offset)> =
+            expired.iter().filter_map(|shard| Some((stream.key(shard.index), shard.closed?.end))).collect();
+        self.journal.trim(&trims).await?;
+        let writes =
+            expired.iter().map(|shard| Write::Delete(rows::shard_key(stream.id, shard.index))).collect();
+        let shards = ShardMap::new(kept, stream.shards.next_index()).into();
+        self.commit(&mut changing, Stream { shards, ..(*stream).clone() }, writes).await?;
+        Ok(())
+    }
+
+    /// Folds the names of streams that were created long ago into one number.
+    async fn sweep_names(&self, now: Timestamp) -> Result<(), StepError> {
+        let before = now.minus(NAME_KEPT).as_seconds();
+        // The account's lock keeps a stream of such a name from being created meanwhile.
+        let mut account = self.account.lock().await;
+        let mut names_before = account.row.names_before;
+        let mut writes = Vec::new();
+        for row in self.scan(rows::NAMES).await? {
+            let Ok(NameRow { created, .. }) = rows::decode(&row) else {
+                tracing::error!(key = %String::from_utf8_lossy(&row.key), "a row cannot be understood");
+                continue;
+            };
+            if created < before {
+                names_before = names_before.max(created + 1);
+                writes.push(Write::Delete(row.key));
+            }
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let row = AccountRow { names_before, ..account.row.clone() };
+        account
+            .replace(&self.catalog, row, writes)
+            .await
+            .map_err(|error: CommitError| StepError::Commit(error))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each step: wall minutes, monotonic minutes, whether the wall clock is believed.
+    #[track_caller]
+    fn check(steps: &[(i64, u64, bool)]) {
+        let at = |minutes: i64| Timestamp::from_seconds(1_700_000_000 + minutes * 60);
+        let mut sweeper = Sweeper::new(at(0), Duration::ZERO);
+        for &(wall, monotonic, believed) in steps {
+            let found = sweeper.trusted(at(wall), Duration::from_secs(monotonic * 60));
+            assert_eq!(found, believed.then_some(at(wall)), "wall {wall}, monotonic {monotonic}");
+        }
+    }
+
+    #[test]
+    fn clocks_that_agree_are_believed_after_an_hour() {
+        check(&[(5, 5, false), (59, 59, false), (60, 60, true), (100_000, 100_000, true)]);
+    }
+
+    #[test]
+    fn a_leap_starts_the_hour_again() {
+        check(&[(60, 60, true), (130, 65, false), (180, 115, false), (190, 125, true)]);
+        check(&[(60, 60, true), (-10, 65, false), (50, 125, true)]);
+    }
+
+    #[test]
+    fn small_steps_are_no_leap() {
+        check(&[(60, 60, true), (120, 65, true), (70, 70, true)]);
+    }
+}
