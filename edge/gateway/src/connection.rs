@@ -128,13 +128,14 @@ async fn overdue(shared: &Shared, watch: &mut Watch, activity: &Activity) -> &'s
 
 fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
+    // Without `pipeline_flush`: it copies every body once more and lifts the bound of the write buffer, so that an
+    // event stream would be buffered whole for a client that does not read. Pipelining works without it.
     builder
         // The watch times heads out: hyper's own timer would be set anew for each request.
         .header_read_timeout(None)
         .max_buf_size(READ_BUFFER_BYTES_MAX)
         .max_header_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .pipeline_flush(true);
+        .max_headers(HEADERS_MAX);
     builder
 }
 

@@ -17,8 +17,8 @@ use crate::settings::{BODY_BYTES_AT_ONCE, BODY_BYTES_MAX, BODY_PROGRESS_BYTES, D
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyRefusal {
-    /// It is longer than any request may be. Whether the client is still sending.
-    TooLong { sending: bool },
+    /// It is longer than any request may be.
+    TooLong,
     /// It does not come.
     TooSlow,
     /// There is no room for it at the moment.
@@ -69,7 +69,10 @@ where
     let mut share = Share { taken: 0, total: Arc::clone(total) };
     let mut pieces = Pieces { body, clock, timeout: settings.body_timeout, pause: None, since_pause: 0 };
     let claimed = match content_length(head) {
-        Some(length) if length > BODY_BYTES_MAX as u64 => return Err(pieces.too_long(head, 0).await),
+        Some(length) if length > BODY_BYTES_MAX as u64 => {
+            pieces.drain(head).await;
+            return Err(BodyRefusal::TooLong);
+        }
         Some(length) => Some(length as usize),
         None => None,
     };
@@ -77,33 +80,35 @@ where
     let Some(first) = pieces.next().await? else {
         return Ok(RequestBody { bytes: Bytes::new(), share });
     };
-    share.take(first.len(), settings.bodies_bytes_max)?;
-    let Some(second) = (match claimed {
-        Some(length) if first.len() >= length => None,
-        _ => pieces.next().await?,
-    }) else {
-        return Ok(RequestBody { bytes: first, share });
-    };
-
     let mut whole = BytesMut::new();
-    let mut piece = first;
-    let mut next = Some(second);
+    let mut only = Some(first);
     loop {
-        if whole.len() + piece.len() > BODY_BYTES_MAX {
-            return Err(pieces.too_long(head, whole.len() + piece.len()).await);
+        let piece = match only.take() {
+            // All of it, where the client said how much comes.
+            Some(first) if claimed == Some(first.len()) => {
+                share.take(first.len(), settings.bodies_bytes_max)?;
+                return Ok(RequestBody { bytes: first, share });
+            }
+            Some(first) => first,
+            None => match pieces.next().await? {
+                Some(piece) => piece,
+                None => return Ok(RequestBody { bytes: whole.freeze(), share }),
+            },
+        };
+        let refusal = if whole.len() + piece.len() > BODY_BYTES_MAX {
+            Err(BodyRefusal::TooLong)
+        } else {
+            share.take(piece.len(), settings.bodies_bytes_max)
+        };
+        if let Err(refusal) = refusal {
+            // Nothing is kept while the rest is thrown away.
+            drop((whole, share));
+            pieces.drain(head).await;
+            return Err(refusal);
         }
         make_room(&mut whole, piece.len(), claimed);
         whole.extend_from_slice(&piece);
-        piece = match next.take() {
-            Some(piece) => piece,
-            None => match pieces.next().await? {
-                Some(piece) => piece,
-                None => break,
-            },
-        };
-        share.take(piece.len(), settings.bodies_bytes_max)?;
     }
-    Ok(RequestBody { bytes: whole.freeze(), share })
 }
 
 /// Grows with what has come, up to what was claimed: never by more than came, or [`BODY_BYTES_AT_ONCE`].
@@ -168,17 +173,188 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
         }
     }
 
-    /// Lets a client that sends all before it reads send all, within bounds. One that asked first is told now.
-    async fn too_long(mut self, head: &Parts, mut read: usize) -> BodyRefusal {
+    /// Throws the rest away, within bounds, so that a client that sends all before it reads gets its answer
+    /// instead of a broken connection. One that asked first is told now, and HTTP/2 has a way to say "enough".
+    async fn drain(mut self, head: &Parts) {
         if head.headers.contains_key(EXPECT) || head.version == http::Version::HTTP_2 {
-            return BodyRefusal::TooLong { sending: true };
+            return;
         }
-        loop {
-            match self.next().await {
-                Ok(Some(piece)) if read + piece.len() <= DRAINED_BYTES_MAX => read += piece.len(),
-                Ok(None) => return BodyRefusal::TooLong { sending: false },
-                Ok(Some(_)) | Err(_) => return BodyRefusal::TooLong { sending: true },
+        let mut drained = 0;
+        while let Ok(Some(piece)) = self.next().await {
+            drained += piece.len();
+            if drained > DRAINED_BYTES_MAX {
+                return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::Future;
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    use http::Request;
+    use http_body::Frame;
+    use thalweg_system::simulated::ManualClock;
+    use thalweg_types::Timestamp;
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+    use super::*;
+
+    /// A body that the test sends.
+    struct Sent(UnboundedReceiver<Bytes>);
+
+    impl Body for Sent {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    type Collected = Result<RequestBody, BodyRefusal>;
+
+    /// Collects a body in steps: the test gets the sender, the clock, and a way to poll.
+    fn collecting(
+        claimed: Option<usize>,
+        test: impl FnOnce(
+            UnboundedSender<Bytes>,
+            &ManualClock,
+            &Arc<AtomicUsize>,
+            &mut dyn FnMut() -> Option<Collected>,
+        ),
+    ) {
+        let mut request = Request::builder();
+        if let Some(claimed) = claimed {
+            request = request.header(CONTENT_LENGTH, claimed);
+        }
+        let (head, ()) = request.body(()).expect("well formed").into_parts();
+        let settings = Settings {
+            body_timeout: Duration::from_secs(30),
+            bodies_bytes_max: 20 * 1024 * 1024,
+            ..Settings::default()
+        };
+        let clock = ManualClock::new(Timestamp::ZERO);
+        let total = Arc::default();
+        let (sender, receiver) = unbounded_channel();
+        let mut future = pin!(collect(&head, Sent(receiver), &settings, &clock, &total));
+        let mut poll = || match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        };
+        test(sender, &clock, &total, &mut poll);
+    }
+
+    fn send(sender: &UnboundedSender<Bytes>, length: usize) {
+        sender.send(Bytes::from(vec![7; length])).expect("someone collects");
+    }
+
+    #[test]
+    fn a_body_in_one_piece_is_not_copied() {
+        collecting(Some(5), |sender, _, total, poll| {
+            let piece = Bytes::from_static(b"piece");
+            sender.send(piece.clone()).expect("someone collects");
+            let body = poll().expect("all is there").map_err(|_| ()).expect("it is fine");
+            assert_eq!((body.bytes.as_ptr(), body.bytes.len()), (piece.as_ptr(), 5));
+            assert_eq!(total.load(Ordering::Relaxed), 5);
+            drop(body.share);
+            assert_eq!(total.load(Ordering::Relaxed), 0);
+        });
+    }
+
+    #[test]
+    fn pieces_are_put_together_with_and_without_a_length() {
+        for claimed in [Some(4000), None] {
+            collecting(claimed, |sender, _, _, poll| {
+                for _ in 0..4 {
+                    assert!(poll().is_none());
+                    send(&sender, 1000);
+                }
+                drop(sender);
+                let body = poll().expect("all is there").map_err(|_| ()).expect("it is fine");
+                assert_eq!(*body.bytes, [7; 4000]);
+            });
+        }
+    }
+
+    #[test]
+    fn a_body_must_make_progress() {
+        collecting(None, |sender, clock, _, poll| {
+            assert!(poll().is_none());
+            for _ in 0..10 {
+                clock.advance(Duration::from_secs(29));
+                send(&sender, BODY_PROGRESS_BYTES);
+                assert!(poll().is_none());
+                clock.advance(Duration::from_secs(1));
+                assert!(poll().is_none(), "enough came in these thirty seconds");
+            }
+            // A trickle is not progress.
+            for _ in 0..5 {
+                clock.advance(Duration::from_secs(5));
+                send(&sender, 100);
+                assert!(poll().is_none());
+            }
+            clock.advance(Duration::from_secs(5));
+            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::TooSlow)));
+        });
+    }
+
+    #[test]
+    fn a_body_that_finds_no_room_is_thrown_away_to_its_end() {
+        collecting(None, |sender, _, total, poll| {
+            total.store(20 * 1024 * 1024 - 10, Ordering::Relaxed);
+            send(&sender, 11);
+            assert!(poll().is_none());
+            assert_eq!(total.load(Ordering::Relaxed), 20 * 1024 * 1024 - 10, "nothing is kept of it");
+            send(&sender, 1000);
+            drop(sender);
+            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
+        });
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_thrown_away_to_a_bound() {
+        for claimed in [Some(1 << 40), None] {
+            collecting(claimed, |sender, _, total, poll| {
+                let piece = Bytes::from(vec![7; 1024 * 1024]);
+                let mut sent = 0;
+                let refusal = loop {
+                    sender.send(piece.clone()).expect("someone collects");
+                    sent += piece.len();
+                    if let Some(outcome) = poll() {
+                        break outcome.err();
+                    }
+                    assert!(total.load(Ordering::Relaxed) <= BODY_BYTES_MAX);
+                };
+                assert_eq!(refusal, Some(BodyRefusal::TooLong));
+                assert!(
+                    sent > DRAINED_BYTES_MAX && sent <= DRAINED_BYTES_MAX + BODY_BYTES_MAX + 2 * piece.len()
+                );
+                assert_eq!(total.load(Ordering::Relaxed), 0);
+            });
+        }
+    }
+
+    #[test]
+    fn a_claim_alone_allocates_little() {
+        let mut whole = BytesMut::new();
+        make_room(&mut whole, 1000, Some(BODY_BYTES_MAX));
+        assert!((1000..=BODY_BYTES_AT_ONCE).contains(&whole.capacity()));
+        let mut exact = BytesMut::new();
+        make_room(&mut exact, 1000, Some(700_000));
+        assert_eq!(exact.capacity(), 700_000, "once, and no more than that");
+        let mut unknown = BytesMut::new();
+        make_room(&mut unknown, 1000, None);
+        assert_eq!(unknown.capacity(), 1000);
+        whole.resize(whole.capacity(), 0);
+        make_room(&mut whole, 1, Some(BODY_BYTES_MAX));
+        assert_eq!(whole.capacity(), 2 * BODY_BYTES_AT_ONCE);
     }
 }

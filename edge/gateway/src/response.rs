@@ -98,7 +98,7 @@ pub(crate) fn build(
         }
         Outcome::NoBody(refusal) => {
             let status = match refusal {
-                BodyRefusal::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                BodyRefusal::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
                 BodyRefusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
                 BodyRefusal::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
                 BodyRefusal::Broken => StatusCode::BAD_REQUEST,

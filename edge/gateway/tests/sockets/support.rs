@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use http::{HeaderValue, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use thalweg_api::{Answer, Call, HotAnswer, Operation, Reply, ResourceMember, Service};
 use thalweg_gateway::{Gateway, Readiness, Serving, Settings, TokioTasks, bind};
 use thalweg_shape::{Failure, Member, Schema, StructureSchema, Value};
@@ -17,6 +21,7 @@ use thalweg_wire::event_stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinHandle;
 
 /// The failsafe of tests: nothing here takes that long unless it is broken.
 pub(crate) const AGES: Duration = Duration::from_secs(30);
@@ -77,6 +82,8 @@ pub(crate) struct Fake {
     pub(crate) events: Mutex<Option<mpsc::UnboundedReceiver<Bytes>>>,
     /// How often an event stream was asked for something and had it.
     pub(crate) taken: AtomicUsize,
+    /// How many calls each thread has run.
+    pub(crate) threads: Mutex<BTreeMap<String, usize>>,
     /// Notified when an event stream is dropped.
     pub(crate) stream_dropped: Arc<Notify>,
 }
@@ -89,6 +96,7 @@ impl Default for Fake {
             ended: Semaphore::new(0),
             events: Mutex::new(None),
             taken: AtomicUsize::new(0),
+            threads: Mutex::default(),
             stream_dropped: Arc::default(),
         }
     }
@@ -124,6 +132,8 @@ impl Service for FakeService {
 
     fn call<'a>(&'a self, operation: &'static Operation, call: &'a Call, input: Value) -> Reply<'a, Answer> {
         Box::pin(async move {
+            let thread = std::thread::current().name().unwrap_or_default().to_owned();
+            *self.0.threads.lock().expect("no one panics with it").entry(thread).or_default() += 1;
             match operation.name {
                 "Echo" => Ok(Answer::Value(input)),
                 "Hot" => Ok(Answer::Value(Value::Map(vec![("Way".into(), Value::Text("ordinary".into()))]))),
@@ -184,7 +194,6 @@ impl Fake {
 pub(crate) struct Server {
     pub(crate) fake: Arc<Fake>,
     pub(crate) address: SocketAddr,
-    pub(crate) gateway: Gateway,
     pub(crate) serving: Serving,
 }
 
@@ -213,7 +222,7 @@ impl Server {
         let (fake, gateway) = gateway(settings, readiness);
         let listener = bind(([127, 0, 0, 1], 0).into()).expect("the loopback has a free port");
         let serving = gateway.serve(vec![listener], &OsNetworkSpawn).expect("the listener was just made");
-        Server { fake, address: serving.addresses()[0], gateway, serving }
+        Server { fake, address: serving.addresses()[0], serving }
     }
 
     pub(crate) async fn connect(&self) -> Client<TcpStream> {
@@ -320,7 +329,7 @@ impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Client<S> {
         self.unread.is_empty() && !self.read_more().await
     }
 
-    async fn take(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count {
             assert!(self.read_more().await, "cut off: {}", String::from_utf8_lossy(&self.unread));
         }
@@ -380,5 +389,45 @@ impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Client<S> {
             body = self.take(length.parse().expect("a number")).await;
         }
         Answered { status, headers, body }
+    }
+}
+
+/// An HTTP/2 connection by prior knowledge.
+pub(crate) struct Http2 {
+    pub(crate) sender: http2::SendRequest<Full<Bytes>>,
+    /// Ends with the connection: without an error when it was closed in good order.
+    pub(crate) ended: JoinHandle<()>,
+    address: SocketAddr,
+}
+
+impl Http2 {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .expect("the server speaks HTTP/2");
+        let ended = tokio::spawn(async move { connection.await.expect("the connection ends in good order") });
+        Http2 { sender, ended, address }
+    }
+
+    pub(crate) fn request(&self, ask: &Ask<'_>) -> Request<Full<Bytes>> {
+        let uri = format!("http://{}{}", self.address, ask.path);
+        let mut request = Request::builder().method(ask.method).uri(uri);
+        for (name, value) in &ask.headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Full::new(Bytes::copy_from_slice(ask.body))).expect("tests ask what can be asked")
+    }
+
+    pub(crate) async fn ask(&mut self, ask: &Ask<'_>) -> Answered {
+        let request = self.request(ask);
+        let response = tokio::time::timeout(AGES, self.sender.send_request(request)).await.expect("in time");
+        let (head, body) = response.expect("answered").into_parts();
+        let text = |value: &HeaderValue| value.to_str().expect("headers are text").to_owned();
+        Answered {
+            status: head.status.as_u16(),
+            headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body: body.collect().await.expect("the body comes whole").to_bytes().to_vec(),
+        }
     }
 }
