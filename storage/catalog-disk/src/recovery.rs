@@ -2,8 +2,9 @@
 //!
 //! The rules, in short (`docs/formats/catalog.md` has them with their reasons):
 //! - The log goes on from the snapshot, batch by batch: the next sequence, naming the checksum of the one before.
-//! - Where it ends is its tail. A batch anywhere that knows a later one to have been durable makes it damage: the
-//!   start refuses, with file and offset. Without such a witness it is a torn write that no one was answered for.
+//! - Where it ends is its tail. A batch anywhere that knows a later one to have been durable, or that follows
+//!   another one than the tail, makes the end damage: the start refuses, with file and offset. Without such a
+//!   witness what comes after the tail is a torn write that no one was answered for.
 //! - Nothing is changed here, but for a first start, files of an unfinished one, and a move to larger blocks.
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use bytes::Buf;
 use thalweg_catalog::Rows;
 use thalweg_system::{Disk, Random};
 
-use crate::batch::{Batch, BatchHeader, Found, decode_commit, find};
+use crate::batch::{Batch, BatchHeader, BatchKind, Found, decode_commit, find};
 use crate::log_file::{self, LogFile, NAMES, ReadLog};
 use crate::snapshot::{self, Point};
 use crate::{OpenError, Settings};
@@ -162,27 +163,46 @@ async fn open(disk: &dyn Disk, directory: &str) -> Result<Opened, OpenError> {
     }
 
     let mut rows = snapshot.rows;
-    let (tail, chain) = follow(&placed, snapshot.point, &logs, &mut rows)?;
-    let known = placed.iter().map(|one| one.header().durable_through).max().unwrap_or(0);
-    if known > tail.sequence {
-        return Err(damage(&placed, &tail, &logs, known));
+    let (mut tail, mut chain) = follow(&placed, snapshot.point, &logs, &mut rows)?;
+    // Someone who knew a later batch to be durable, or who follows another batch than the tail.
+    let is_witness = |one: &&Placed<'_>| {
+        let header = one.header();
+        header.durable_through > tail.sequence || header.sequence == tail.sequence + 1
+    };
+    if let Some(witness) = placed.iter().filter(is_witness).min_by_key(|one| one.header().sequence) {
+        return Err(damage(&placed, &tail, &logs, witness));
     }
-
-    let last = chain.last();
-    // With nothing after the snapshot both files are free: begin either anew.
-    let active = last.map_or(0, |last| last.log);
-    let position = last.map_or(logs[active].log.first(), |last| last.end());
-    let newest_generation = placed.iter().map(|one| one.header().generation).max().unwrap_or(0);
+    // An epoch that nothing was written in is written over, in its place: starts alone never fill the log, and no
+    // two batches with one sequence remain.
+    let unused = chain.pop_if(|link| link.placed.header().kind == BatchKind::Epoch);
+    let last = chain.last().map(|link| link.placed);
+    let (active, position) = match (&unused, last) {
+        (Some(link), _) => (link.placed.log, link.placed.offset),
+        (None, Some(last)) => (last.log, last.end()),
+        // With nothing after the snapshot both files are free: begin either anew.
+        (None, None) => (0, logs[0].log.first()),
+    };
+    if let Some(link) = &unused {
+        tail = link.before;
+    }
+    let newest =
+        |field: fn(&BatchHeader) -> u64| placed.iter().map(|one| field(one.header())).max().unwrap_or(0);
+    let newest_generation = newest(|header| header.generation);
     let recovered = Recovered {
         lineage: snapshot.lineage,
         rows,
         tail,
-        epoch: placed.iter().map(|one| one.header().epoch).max().unwrap_or(0).max(tail.epoch),
+        epoch: newest(|header| header.epoch).max(tail.epoch),
         position,
-        generation: last.map_or(newest_generation + 1, |last| last.header().generation),
+        // Continued, or begun with the file.
+        generation: if unused.is_some() || last.is_some() {
+            newest_generation
+        } else {
+            newest_generation + 1
+        },
         active: logs[active].log.clone(),
         spare: logs[1 - active].log.clone(),
-        spare_is_free: chain.iter().all(|one| one.log == active),
+        spare_is_free: chain.iter().all(|link| link.placed.log == active),
     };
     if logs.iter().all(|read| read.log.is_writable()) {
         Ok(Opened::Ready(Box::new(recovered)))
@@ -191,13 +211,19 @@ async fn open(disk: &dyn Disk, directory: &str) -> Result<Opened, OpenError> {
     }
 }
 
+/// A batch of the log, and where the log stood before it.
+struct Link<'a> {
+    placed: &'a Placed<'a>,
+    before: Point,
+}
+
 /// Follows the log from the snapshot to its tail and applies the commits on the way.
 fn follow<'a>(
     placed: &'a [Placed<'a>],
     start: Point,
     logs: &[ReadLog],
     rows: &mut Rows,
-) -> Result<(Point, Vec<&'a Placed<'a>>), OpenError> {
+) -> Result<(Point, Vec<Link<'a>>), OpenError> {
     let mut by_sequence: BTreeMap<u64, Vec<&Placed<'_>>> = BTreeMap::new();
     for one in placed {
         by_sequence.entry(one.header().sequence).or_default().push(one);
@@ -208,9 +234,7 @@ fn follow<'a>(
         let candidates = by_sequence.get(&(tail.sequence + 1)).map_or(&[][..], Vec::as_slice);
         let follows =
             |one: &&&Placed<'_>| one.header().previous == tail.checksum && one.header().epoch >= tail.epoch;
-        let Some(next) = candidates.iter().filter(follows).max_by_key(|one| one.header().epoch) else {
-            return Ok((tail, chain));
-        };
+        let Some(next) = candidates.iter().find(follows) else { return Ok((tail, chain)) };
         let header = next.header();
         let corrupt = |what: String| OpenError::Corrupt {
             path: logs[next.log].log.path.clone(),
@@ -234,33 +258,32 @@ fn follow<'a>(
         if payload.has_remaining() {
             return Err(corrupt("the batch is longer than its commits".to_owned()));
         }
+        chain.push(Link { placed: next, before: tail });
         tail = Point {
             sequence: header.sequence,
             checksum: next.batch.checksum,
             epoch: header.epoch,
             version: header.base_version + u64::from(header.commits),
         };
-        chain.push(*next);
     }
 }
 
-/// Where the batch after `tail` must have stood, though it was durable once.
-fn damage(placed: &[Placed<'_>], tail: &Point, logs: &[ReadLog], known: u64) -> OpenError {
+/// Where the batch after `tail` must have stood: `later`, the first valid one beyond it, does not follow.
+fn damage(placed: &[Placed<'_>], tail: &Point, logs: &[ReadLog], later: &Placed<'_>) -> OpenError {
     let is_tail =
         |one: &&Placed<'_>| one.header().sequence == tail.sequence && one.batch.checksum == tail.checksum;
-    let tail_place = placed.iter().find(is_tail);
-    let later = placed
-        .iter()
-        .filter(|one| one.header().sequence > tail.sequence)
-        .min_by_key(|one| one.header().sequence)
-        .expect("whoever knows of a later batch comes after it");
-    let (log, offset) = match tail_place {
+    let (log, offset) = match placed.iter().find(is_tail) {
         // Right after the tail, unless the next file was begun there: then at its start.
         Some(place) if place.log == later.log && place.offset < later.offset => (place.log, place.end()),
         Some(place) if later.offset == logs[later.log].log.first() => (place.log, place.end()),
         _ => (later.log, logs[later.log].log.first()),
     };
-    let what = format!("batch {} was durable (up to {known} were) and is not there", tail.sequence + 1);
+    let (wanted, found) = (tail.sequence + 1, later.header().sequence);
+    let what = if found == wanted {
+        format!("batch {wanted} follows another batch {} than the one that is there", tail.sequence)
+    } else {
+        format!("batch {wanted} is not there, and was durable before batch {found} was written")
+    };
     OpenError::Corrupt { path: logs[log].log.path.clone(), offset, what }
 }
 

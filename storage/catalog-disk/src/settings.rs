@@ -39,7 +39,7 @@ pub(crate) const COMMIT_BYTES_MAX: usize = 64 << 20;
 pub(crate) const QUEUE_BYTES_MAX: usize = 2 * COMMIT_BYTES_MAX;
 
 /// The part of a log file that only epochs and confirmations may use, so that a catalog whose disk is full can
-/// still be opened some times: an eighth.
+/// still be opened: an eighth.
 pub(crate) const RESERVE_PART: u64 = 8;
 
 /// What is written at once while a log file grows, in bytes.

@@ -10,7 +10,7 @@ use thalweg_system::simulated::{ManualClock, SeededRandom, SimulatedDisk, Simula
 use thalweg_system::{Disk, Spawn};
 use thalweg_types::Timestamp;
 
-
+use crate::support::{DIRECTORY, SMALL};
 
 fn check_simulated(seed: u64, settings: Settings, alignment: usize) {
     let clock = ManualClock::new(Timestamp::ZERO);
@@ -74,14 +74,3 @@ fn the_disk_engine_conforms_on_a_real_disk_without_direct_io() {
         Settings { log_bytes_initial: 64 << 10, log_bytes_doubled_max: 128 << 10, ..Settings::default() };
     check_real(|path| OsDisk::open_without_direct_io(path).expect("tests may write"), settings);
 }
-
-const DIRECTORY: &str = "meta";
-
-/// Log files that are full after a dozen batches of one block.
-const SMALL: Settings = Settings {
-    log_bytes_initial: 8 << 10,
-    log_bytes_doubled_max: 16 << 10,
-    log_bytes_max: 32 << 10,
-    batch_bytes_max: 2 << 10,
-    queue_commits_max: 64,
-};
