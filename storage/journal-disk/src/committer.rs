@@ -126,10 +126,11 @@ impl Committer {
                 return;
             }
         }
-        if !self.confirmed && !self.engine.has_ended() {
-            if let Err(stop) = self.confirm().await {
-                self.stop(stop);
-            }
+        if self.confirmed || self.engine.has_ended() {
+            return;
+        }
+        if let Err(stop) = self.confirm().await {
+            self.stop(stop);
         }
     }
 
@@ -241,8 +242,9 @@ impl Committer {
             let batch = self.write(0, &draft.entries, draft.payload_bytes, &parts, now).await?;
             drop(parts);
             self.confirmed = false;
-            self.engine.cache.push(&batch);
             self.publish(&batch, &draft.entries, draft.changes);
+            // Only now may the drain take it: it expects the shards to be there.
+            self.engine.cache.push(&batch);
         }
         self.engine.queue.release(draft.cost, draft.answers.len());
         for answer in draft.answers {

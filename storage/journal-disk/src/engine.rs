@@ -9,6 +9,7 @@ use thalweg_system::{Clock, Disk};
 use thalweg_types::StreamId;
 use tokio::sync::{Notify, watch};
 
+use crate::merge::MergeDesk;
 use crate::queue::Queue;
 use crate::reader::Readers;
 use crate::retention::Retention;
@@ -57,6 +58,7 @@ pub(crate) struct Engine {
     /// Somebody said that the wall clock is right; the maintenance loop takes it.
     pub(crate) clock_confirmed: AtomicBool,
     pub(crate) readers: Readers,
+    pub(crate) merge: MergeDesk,
     /// Chunks that the scrub has read…
     pub(crate) chunks_scrubbed: AtomicU64,
     /// …and those that were damaged.

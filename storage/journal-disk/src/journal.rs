@@ -17,6 +17,7 @@ use crate::committer::{Committer, Place};
 use crate::engine::{Engine, Phase};
 use crate::error::OpenError;
 use crate::maintenance::Maintenance;
+use crate::merge::MergeDesk;
 use crate::queue::{Queue, Reply, Request};
 use crate::reader::{LoadError, Readers};
 use crate::recovery::{self, Recovered};
@@ -26,7 +27,7 @@ use crate::settings::Settings;
 use crate::shards::{ChunksFound, Found, Shard, ShardTable, TimeFound, cut};
 use crate::status::Status;
 use crate::tail_cache::TailCache;
-use crate::{grow, scrub};
+use crate::{grow, merge, scrub};
 
 /// How often a read looks a chunk up again whose segment was replaced under it. Each time, a rewrite or an expiry
 /// of a whole segment must have come between.
@@ -95,6 +96,7 @@ impl DiskJournal {
             table.insert(shard);
         }
         let (readers, jobs) = Readers::new(&settings);
+        let (merge, candidates) = MergeDesk::new();
         let engine = Arc::new(Engine {
             queue: Queue::new(settings.queue_bytes_max, settings.queue_count_max),
             shards: table,
@@ -110,6 +112,7 @@ impl DiskJournal {
             retention: Retention::default(),
             clock_confirmed: AtomicBool::new(false),
             readers,
+            merge,
             chunks_scrubbed: AtomicU64::new(0),
             chunks_damaged: AtomicU64::new(0),
             journal,
@@ -128,6 +131,7 @@ impl DiskJournal {
         let mut others = vec![
             run("journal-grow", Box::pin(grow::run(Arc::clone(&engine)))),
             run("journal-scrub", Box::pin(scrub::run(Arc::clone(&engine)))),
+            run("journal-merge", Box::pin(merge::run(Arc::clone(&engine), candidates))),
         ];
         for number in 0..engine.settings.readers {
             let jobs = jobs.share();

@@ -26,6 +26,7 @@ mod journal;
 mod layout;
 mod maintenance;
 mod manifest;
+mod merge;
 mod queue;
 mod reader;
 mod recovery;

@@ -20,6 +20,7 @@ use crate::checkpoint;
 use crate::drain::{self, Touched};
 use crate::engine::{Engine, Phase};
 use crate::manifest::{Manifest, shards_of};
+use crate::merge::{self, Candidate, Merged};
 use crate::queue::Request;
 use crate::retention::ExpiryClock;
 use crate::segment::SegmentName;
@@ -34,6 +35,8 @@ pub(crate) struct Maintenance {
     chores_at: Option<Duration>,
     /// The log's end when it last moved, and when that was seen.
     last_seen: (LogPoint, Duration),
+    /// Segments that were offered to the merge in this run, whatever came of it.
+    offered: BTreeSet<SegmentName>,
 }
 
 impl Maintenance {
@@ -44,7 +47,7 @@ impl Maintenance {
         let expiry =
             ExpiryClock::new(believed, monotonic, settings.clock_jump_max, settings.clock_confirm_after);
         let last_seen = (manifest.through, monotonic);
-        Maintenance { engine, manifest, expiry, chores_at: None, last_seen }
+        Maintenance { engine, manifest, expiry, chores_at: None, last_seen, offered: BTreeSet::new() }
     }
 
     /// Runs until the journal ends; after a clean end, drains once more and marks the journal clean.
@@ -130,17 +133,17 @@ impl Maintenance {
         let drained = async {
             let mut round = drain::write(&place, &self.manifest, &undrained.batches, &mut touched).await?;
             round.next.through = undrained.through;
-            let next = round.next.clone();
-            Ok((round, self.write_checkpoint(next).await?))
+            self.write_checkpoint(&mut round.next).await?;
+            Ok(round)
         };
-        let (round, ()) = match drained.await {
-            Ok(done) => done,
+        let round = match drained.await {
+            Ok(round) => round,
             Err(error) => {
                 self.no_space(error, touched).await?;
                 return Ok(false);
             }
         };
-        self.store_checkpoint(round.next).await?;
+        self.point_to(round.next).await?;
         self.engine.status.set_brake(Brake::Drain, None);
         for (key, chunks) in round.chunks {
             if let Some(shard) = self.engine.shards.get(key) {
@@ -152,10 +155,10 @@ impl Maintenance {
         self.engine.ring.release_through(position);
         drop(undrained);
         self.evict(self.engine.settings.tail_cache_bytes_max);
-        self.remove_files(&round.removed).await?;
+        self.remove_files(&round.removed).await;
         for stream in round.deleted {
             self.engine.retention.forget(stream);
-            drain::remove_stream(&*self.engine.disk, stream).await?;
+            self.clean_up(drain::remove_stream(&*self.engine.disk, stream).await);
         }
         Ok(true)
     }
@@ -176,22 +179,17 @@ impl Maintenance {
     }
 
     /// Writes `next` as the next checkpoint, without pointing to it.
-    async fn write_checkpoint(&self, mut next: Manifest) -> Result<(), DiskError> {
-        self.stamp(&mut next);
-        checkpoint::write(&*self.engine.disk, &next, self.engine.journal).await
-    }
-
-    fn stamp(&self, next: &mut Manifest) {
+    async fn write_checkpoint(&self, next: &mut Manifest) -> Result<(), DiskError> {
         next.number = self.manifest.number + 1;
         next.wall = self.expiry.believed(self.engine.clock.monotonic());
         // A deleted stream's id is refused until no slot in use holds its records.
         let oldest = self.engine.ring.oldest_in_use().min(next.through.position);
         next.tombstones.retain(|_, position| *position >= oldest);
+        checkpoint::write(&*self.engine.disk, next, self.engine.journal).await
     }
 
     /// Points both superblocks to the checkpoint that was written for `next`; then it counts.
-    async fn store_checkpoint(&mut self, mut next: Manifest) -> Result<(), DiskError> {
-        self.stamp(&mut next);
+    async fn point_to(&mut self, next: Manifest) -> Result<(), DiskError> {
         let number = next.number;
         self.engine.superblocks.lock().await.store(|superblock| superblock.checkpoint = number).await?;
         let old = std::mem::replace(&mut self.manifest, next);
@@ -204,9 +202,16 @@ impl Maintenance {
             }
         }
         if old.number > 0 {
-            checkpoint::remove(&*self.engine.disk, &checkpoint::path(old.number)).await?;
+            self.clean_up(checkpoint::remove(&*self.engine.disk, &checkpoint::path(old.number)).await);
         }
         Ok(())
+    }
+
+    /// Removing what nothing names any more may fail: the next start tries again.
+    fn clean_up(&self, result: Result<(), DiskError>) {
+        if let Err(error) = result {
+            tracing::warn!(%error, "a file that is no longer needed stays until the next start");
+        }
     }
 
     /// Lets go of drained batches beyond the bound.
@@ -227,15 +232,15 @@ impl Maintenance {
     }
 
     /// Removes files that the manifest no longer names.
-    async fn remove_files(&self, segments: &[SegmentName]) -> Result<(), DiskError> {
+    async fn remove_files(&self, segments: &[SegmentName]) {
         for segment in segments {
             self.engine.readers.forget(segment);
         }
-        drain::remove(&*self.engine.disk, segments).await
+        self.clean_up(drain::remove(&*self.engine.disk, segments).await);
     }
 
     async fn chores(&mut self) -> Result<(), DiskError> {
-        self.watch_space().await?;
+        self.watch_space().await;
         if self.engine.status.drain_is_stuck() {
             self.drain_once().await?;
         }
@@ -248,19 +253,25 @@ impl Maintenance {
         if let Some(now) = now {
             self.apply_changed_retention(now).await;
         }
-        self.tidy(now).await
+        self.tidy(now).await?;
+        self.merge().await
     }
 
     /// Throttles appends while the volume is below its reserve.
-    async fn watch_space(&self) -> Result<(), DiskError> {
+    async fn watch_space(&self) {
         let settings = &self.engine.settings;
-        let space = self.engine.disk.space().await?;
+        let space = match self.engine.disk.space().await {
+            Ok(space) => space,
+            Err(error) => {
+                tracing::warn!(%error, "the volume's free space is not known");
+                return;
+            }
+        };
         let part = space.total / 1000 * u64::from(settings.disk_reserve_permille);
         let reserve = settings.disk_reserve_bytes.max(part);
         let reason = (space.available < reserve)
             .then(|| format!("the volume has {} bytes left, its reserve is {reserve}", space.available));
         self.engine.status.set_brake(Brake::Space, reason);
-        Ok(())
     }
 
     /// Frees caches when nothing was appended for a while.
@@ -327,46 +338,96 @@ impl Maintenance {
         if deleted {
             while self.drain_once().await? {}
         }
-        let mut next = self.manifest.clone();
         let mut removed = Vec::new();
         for (&stream, row) in &self.manifest.streams {
             let mut dead: BTreeSet<u32> = BTreeSet::new();
             if let (Some(now), Some(retention)) = (now, self.engine.retention.get(stream)) {
                 let limit = now.minus(retention);
-                for (&number, segment) in &row.segments {
-                    if segment.last_arrival < limit {
-                        dead.insert(number);
-                    }
-                }
+                let expired = row.segments.iter().filter(|(_, segment)| segment.last_arrival < limit);
+                dead.extend(expired.map(|(&number, _)| number));
             }
             if to_tidy.contains(&stream) {
                 let live = self.live_segments(stream);
                 dead.extend(row.segments.keys().filter(|number| !live.contains(number)));
             }
-            for number in dead {
-                let segments = &mut next.streams.get_mut(&stream).expect("it is a copy").segments;
-                let segment = segments.remove(&number).expect("it is a copy");
-                removed.push(SegmentName { stream, number, revision: segment.revision });
-            }
+            removed.extend(dead.into_iter().map(|number| {
+                let revision = row.segments[&number].revision;
+                SegmentName { stream, number, revision }
+            }));
         }
         if removed.is_empty() {
             return Ok(());
+        }
+        let mut next = self.manifest.clone();
+        for name in &removed {
+            let row = next.streams.get_mut(&name.stream).expect("it is a copy");
+            row.segments.remove(&name.number);
         }
         let trims = self.ends_of(&removed);
         for (key, end) in &trims {
             let Some(row) = next.shards.get_mut(key) else { continue };
             row.trimmed = row.trimmed.max(*end);
         }
-        if let Err(error) = self.write_checkpoint(next.clone()).await {
+        if let Err(error) = self.write_checkpoint(&mut next).await {
             return self.no_space(error, Touched::default()).await;
         }
-        self.store_checkpoint(next).await?;
+        self.point_to(next).await?;
         for (key, end) in trims {
             if let Some(shard) = self.engine.shards.get(key) {
                 shard.state().trim(end);
             }
         }
-        self.remove_files(&removed).await
+        self.remove_files(&removed).await;
+        Ok(())
+    }
+
+    /// Lets a rewritten segment count, and offers the next one.
+    async fn merge(&mut self) -> Result<(), DiskError> {
+        if let Some(merged) = self.engine.merge.take_merged() {
+            self.take_merged(merged).await?;
+        }
+        if self.engine.settings.merge_bytes_per_second == 0 || self.engine.status.brake().is_some() {
+            return Ok(());
+        }
+        let chunk_bytes_max = self.engine.settings.chunk_bytes_max;
+        for (&stream, row) in &self.manifest.streams {
+            for (&number, segment) in &row.segments {
+                let name = SegmentName { stream, number, revision: segment.revision };
+                if merge::is_candidate(segment, chunk_bytes_max) && !self.offered.contains(&name) {
+                    if self.engine.merge.offer(Candidate { name, row: *segment }) {
+                        self.offered.insert(name);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_merged(&mut self, merged: Merged) -> Result<(), DiskError> {
+        let Merged { old, name, row, chunks } = merged;
+        let mut next = self.manifest.clone();
+        let current =
+            next.streams.get_mut(&old.stream).and_then(|stream| stream.segments.get_mut(&old.number));
+        let Some(current) = current.filter(|current| current.revision == old.revision) else {
+            // Expired or deleted meanwhile.
+            self.remove_files(&[name]).await;
+            return Ok(());
+        };
+        *current = row;
+        if let Err(error) = self.write_checkpoint(&mut next).await {
+            drain::remove(&*self.engine.disk, &[name]).await?;
+            return self.no_space(error, Touched::default()).await;
+        }
+        self.point_to(next).await?;
+        for (key, chunks) in chunks {
+            if let Some(shard) = self.engine.shards.get(key) {
+                shard.state().replace_chunks(&old, chunks);
+            }
+        }
+        self.remove_files(&[old]).await;
+        self.offered.remove(&old);
+        Ok(())
     }
 
     /// The segments of a stream that hold something that is not trimmed.

@@ -80,6 +80,11 @@ pub(crate) async fn recover(
         number => checkpoint::read(disk, journal, number).await?,
     };
     let slots = open_slots(disk, journal, known.slots, &indexes).await?;
+    if let Some(small) = slots.iter().find(|slot| slot.bytes < settings.slot_bytes_min()) {
+        let (has, needs) = (small.bytes, settings.slot_bytes_min());
+        let path = slot::path(small.index);
+        return Err(OpenError::Settings(format!("{path} has {has} bytes and these settings need {needs}")));
+    }
     // After a clean end the checkpoint is the log's end.
     let replay = if known.clean {
         Replay { batches: Vec::new(), head: manifest.through, newest: vec![None; slots.len()], torn: None }
@@ -95,9 +100,12 @@ pub(crate) async fn recover(
     let (shards, tombstones) = rebuild_shards(&manifest, &replay.batches, &mut chunks)?;
 
     // From here on the disk is changed.
+    // What was read may be in a cache only, names too: a start that follows must find it.
     for slot in &slots {
         slot.file.sync().await?;
     }
+    disk.sync_directory(slot::DIRECTORY).await?;
+    disk.sync_directory("").await?;
     let slots = if slots.is_empty() {
         let bytes = settings.slot_bytes_first;
         vec![Arc::new(slot::create(disk, clock, journal, 0, bytes, 0).await?)]

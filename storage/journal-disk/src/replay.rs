@@ -275,10 +275,9 @@ async fn search(
     reader.read_bytes = SEARCH_BYTES;
     let mut at = from;
     while at < to {
-        if let Some(header) = reader.header_at(at, journal).await? {
-            if header.durable_through >= missing {
-                return Ok(Some((at, header)));
-            }
+        match reader.header_at(at, journal).await? {
+            Some(header) if header.durable_through >= missing => return Ok(Some((at, header))),
+            _ => {}
         }
         reader.read_bytes = SEARCH_BYTES;
         at += BLOCK_BYTES as u64;

@@ -76,6 +76,8 @@ pub struct Settings {
     /// …until the clock has run on evenly for this long, or until
     /// [`crate::DiskJournal::confirm_clock`].
     pub clock_confirm_after: Duration,
+    /// Closed segments of small chunks are rewritten with larger ones at this rate, in bytes per second; 0 never.
+    pub merge_bytes_per_second: u64,
     /// Stored chunks are re-read at this rate, in bytes per second; 0 never.
     pub scrub_bytes_per_second: u64,
     /// A round of re-reading starts at most this often.
@@ -113,6 +115,7 @@ impl Default for Settings {
             chores_interval: Duration::from_secs(1),
             clock_jump_max: Duration::from_secs(3600),
             clock_confirm_after: Duration::from_secs(3600),
+            merge_bytes_per_second: 32 * MIB as u64,
             scrub_bytes_per_second: 4 * MIB as u64,
             scrub_interval: Duration::from_secs(24 * 3600),
         }
@@ -155,6 +158,11 @@ impl Settings {
         content.max(self.batch_bytes_max).next_multiple_of(BLOCK_BYTES)
     }
 
+    /// The smallest slot: its header and two largest batches.
+    pub(crate) fn slot_bytes_min(&self) -> u64 {
+        BLOCK_BYTES as u64 + 2 * self.largest_batch_bytes() as u64
+    }
+
     /// How many entries without records one request may bring.
     pub(crate) fn entries_per_request_max(&self) -> usize {
         self.request_bytes_max / batch::ENTRY_BYTES
@@ -166,9 +174,9 @@ impl Settings {
         let rule = |holds: bool, what: &str| {
             if holds { Ok(()) } else { Err(OpenError::Settings(what.to_owned())) }
         };
-        // One block more, for the slot's header.
-        let slot_min = block + 2 * self.largest_batch_bytes() as u64;
-        rule(self.slot_bytes_first % block == 0 && self.slot_bytes % block == 0, "slots have whole blocks")?;
+        let slot_min = self.slot_bytes_min();
+        let whole = |bytes: u64| bytes.is_multiple_of(block);
+        rule(whole(self.slot_bytes_first) && whole(self.slot_bytes), "slots have whole blocks")?;
         rule(self.slot_bytes_first >= slot_min, "a first slot holds two largest batches")?;
         rule(self.slot_bytes >= slot_min, "a slot holds two largest batches")?;
         rule(self.slots_first >= 2, "the ring has at least two slots")?;

@@ -10,12 +10,12 @@
 //! Chunks and runs overlap or touch: from `tail.trimmed` to `tail.next` every offset is in one of them. A shard that
 //! nobody reads costs its [`Shard`] alone; a watch is made when somebody watches.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use rustc_hash::FxHashMap;
 use thalweg_journal::{Read, ReadAnswer, RunView, Tail, TailWatch};
-use thalweg_types::{Offset, ShardKey, StreamId, Timestamp};
+use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 use tokio::sync::watch;
 
 use crate::batch::Batch;
@@ -27,9 +27,9 @@ const CHUNKS_PER_READ_MAX: usize = 64;
 /// What a record's encoding adds at most to what limits count: its fixed part and an explicit hash key.
 const RECORD_OVERHEAD_BYTES: usize = 24;
 
-/// All shards that exist durably.
+/// All shards that exist durably, by stream.
 #[derive(Default)]
-pub(crate) struct ShardTable(RwLock<FxHashMap<ShardKey, Arc<Shard>>>);
+pub(crate) struct ShardTable(RwLock<FxHashMap<StreamId, BTreeMap<ShardIndex, Arc<Shard>>>>);
 
 /// One shard.
 pub(crate) struct Shard {
@@ -102,32 +102,38 @@ impl TailRun {
 }
 
 impl ShardTable {
+    fn streams(&self) -> RwLockReadGuard<'_, FxHashMap<StreamId, BTreeMap<ShardIndex, Arc<Shard>>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn get(&self, key: ShardKey) -> Option<Arc<Shard>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+        self.streams().get(&key.stream)?.get(&key.shard).cloned()
     }
 
     pub(crate) fn insert(&self, shard: Arc<Shard>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(shard.key, shard);
+        let mut streams = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        streams.entry(shard.key.stream).or_default().insert(shard.key.shard, shard);
     }
 
     pub(crate) fn remove(&self, key: ShardKey) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let mut streams = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(shards) = streams.get_mut(&key.stream) else { return };
+        shards.remove(&key.shard);
+        if shards.is_empty() {
+            streams.remove(&key.stream);
+        }
     }
 
     /// All of them, in order.
     pub(crate) fn all(&self) -> Vec<Arc<Shard>> {
-        let mut all: Vec<_> =
-            self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut all: Vec<_> = self.streams().values().flat_map(BTreeMap::values).cloned().collect();
         all.sort_unstable_by_key(|shard| shard.key);
         all
     }
 
     /// Those of a stream, in order.
     pub(crate) fn of_stream(&self, stream: StreamId) -> Vec<Arc<Shard>> {
-        let shards = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<_> = shards.values().filter(|shard| shard.key.stream == stream).cloned().collect();
-        found.sort_unstable_by_key(|shard| shard.key);
-        found
+        self.streams().get(&stream).map(|shards| shards.values().cloned().collect()).unwrap_or_default()
     }
 }
 
@@ -246,7 +252,8 @@ impl ShardState {
         let count = self.chunks.iter().skip(at).take_while(|chunk| *chunk.segment == *old).count();
         let mut rest = self.chunks.split_off(at);
         rest.drain(..count);
-        self.chunks.extend(new);
+        let trimmed = self.tail.trimmed;
+        self.chunks.extend(new.into_iter().filter(|chunk| chunk.row.end() > trimmed));
         self.chunks.append(&mut rest);
     }
 

@@ -60,7 +60,7 @@ fn encode_header(journal: u64, index: u32, bytes: u64) -> AlignedBuffer {
 }
 
 /// Makes a slot durable: zeros, sync, then its name. Until the name is there the slot does not exist, and a crash
-/// leaves at most a `.new` file that the next start removes.
+/// leaves at most a `.new` file that the next start removes. After an error nothing is left.
 pub(crate) async fn create(
     disk: &dyn Disk,
     clock: &dyn Clock,
@@ -69,17 +69,34 @@ pub(crate) async fn create(
     bytes: u64,
     bytes_per_second: u64,
 ) -> Result<Slot, DiskError> {
-    let final_path = path(index);
-    let new_path = format!("{final_path}.new");
+    let new_path = format!("{}.new", path(index));
     match disk.unlink(&new_path).await {
         Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = disk.create(&new_path, Access::Recycled).await?;
+    let created = write_new(disk, clock, journal, index, bytes, bytes_per_second, &new_path).await;
+    if created.is_err() {
+        // The space is wanted back; that this fails, too, is for the next start.
+        let _ = disk.unlink(&new_path).await;
+    }
+    created
+}
+
+async fn write_new(
+    disk: &dyn Disk,
+    clock: &dyn Clock,
+    journal: u64,
+    index: u32,
+    bytes: u64,
+    bytes_per_second: u64,
+    new_path: &str,
+) -> Result<Slot, DiskError> {
+    let final_path = path(index);
+    let file = disk.create(new_path, Access::Recycled).await?;
     check_alignment(&*file).map_err(|reason| DiskError {
         kind: DiskErrorKind::Io,
         call: "open",
-        path: new_path.clone(),
+        path: new_path.to_owned(),
         reason,
     })?;
     let zeros = AlignedBuffer::zeroed(ZERO_WRITE_BYTES.min(bytes as usize));
@@ -88,13 +105,13 @@ pub(crate) async fn create(
         let piece = (bytes - written).min(zeros.len() as u64);
         file.write(written, &zeros[..piece as usize]).await?;
         written += piece;
-        if bytes_per_second > 0 {
-            clock.sleep(Duration::from_micros(piece * 1_000_000 / bytes_per_second)).await;
+        if let Some(micros) = (piece * 1_000_000).checked_div(bytes_per_second) {
+            clock.sleep(Duration::from_micros(micros)).await;
         }
     }
     file.write(0, &encode_header(journal, index, bytes)).await?;
     file.sync().await?;
-    disk.rename(&new_path, &final_path).await?;
+    disk.rename(new_path, &final_path).await?;
     disk.sync_directory(DIRECTORY).await?;
     Ok(Slot { index, bytes, file })
 }
