@@ -3,8 +3,10 @@
 //! Once access control exists, `authorization` moves before everything that parses: nothing unauthenticated will
 //! be parsed. Until then a malformed signature is told after a malformed body, as on AWS.
 
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -143,15 +145,24 @@ async fn to_its_end(
     request_id: &str,
     call: impl Future<Output = Result<Answer, Failure>> + Send + 'static,
 ) -> Result<Answer, Failure> {
-    let (sender, receiver) = oneshot::channel();
-    let live = shared.live.begin();
-    shared.tasks.run(Box::pin(async move {
-        // The client may have gone; whoever stored something has stored it.
-        let _ = sender.send(AssertUnwindSafe(call).catch_unwind().await);
-        drop(live);
-    }));
-    let why = match receiver.await {
-        Ok(Ok(outcome)) => return outcome,
+    let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind());
+    // Most reads need not wait for anything, and then a task of their own would cost more than they do.
+    let at_once = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+    let outcome = match at_once {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => {
+            let (sender, receiver) = oneshot::channel();
+            let live = shared.live.begin();
+            shared.tasks.run(Box::pin(async move {
+                // The client may have gone; whoever stored something has stored it.
+                let _ = sender.send(call.await);
+                drop(live);
+            }));
+            receiver.await
+        }
+    };
+    let why = match outcome {
+        Ok(Ok(answer)) => return answer,
         Ok(Err(_)) => "panicked",
         Err(_) => "was dropped",
     };
