@@ -153,17 +153,23 @@ JSON = "application/x-amz-json-1.1"
 CBOR = "application/x-amz-cbor-1.1"
 EVENTS = "application/vnd.amazon.eventstream"
 
+# Newer than the service's model inside the newest release of some clients: to be removed with their next pins.
+NEW_IN_AUTUMN_2026 = ["DryRun", "UpdateStreamRecordDistributionStrategy"]
+
 CLIENTS = [
     Client("boto3", boto3, [f"HTTP/1.1 {JSON}", f"HTTP/1.1 {EVENTS}"]),
     # The CLI reports no wire, and hides SubscribeToShard.
-    Client("cli", cli, [], not_offered=["SubscribeToShard"]),
+    Client("cli", cli, [], not_offered=["SubscribeToShard", *NEW_IN_AUTUMN_2026]),
     Client("javascript", javascript, [f"h2 {JSON}", f"h2 {EVENTS}"]),
     Client("go", go, [f"HTTP/1.1 {JSON}", f"HTTP/1.1 {EVENTS}"]),
-    Client("java", java, [f"sync {CBOR}", f"async, HTTP/2 {EVENTS}", f"async, HTTP/2 {CBOR}"]),
-    Client("java-async", java_async, [f"async, HTTP/2 {CBOR}", f"async, HTTP/2 {EVENTS}", f"sync {CBOR}"]),
+    # For SubscribeToShard alone the SDK asks in JSON.
+    Client("java", java, [f"sync {CBOR}", f"async, HTTP/2 {EVENTS}", f"async, HTTP/2 {JSON}"],
+           not_offered=NEW_IN_AUTUMN_2026),
+    Client("java-async", java_async, [f"async, HTTP/2 {CBOR}", f"async, HTTP/2 {EVENTS}", f"sync {CBOR}"],
+           not_offered=NEW_IN_AUTUMN_2026),
 ]
 
-# The steps whose line a client prints as `not offered`. Any other missing line is a failure.
+# The steps whose line a client prints as `not offered`, by operation or member. Any other missing line is a failure.
 STEPS_OF = {
     "SubscribeToShard": {
         "subscribe from the horizon",
@@ -182,6 +188,17 @@ STEPS_OF = {
         "at that number",
         "subscribe to no shard",
         "subscribe for no consumer",
+    },
+    "DryRun": {
+        "put without effect",
+        "read without effect",
         "subscribe without effect",
+    },
+    "UpdateStreamRecordDistributionStrategy": {
+        "spread by service",
+        "spread",
+        "read a record without a key",
+        "spread by key",
+        "spread by key again",
     },
 }

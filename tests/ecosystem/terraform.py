@@ -82,6 +82,9 @@ def run(options, directory, client_environment):
         terraform("apply", "-input=false", "-auto-approve")
         # 0: nothing to do; 2: something differs from what was just applied.
         terraform("plan", "-input=false", "-detailed-exitcode")
+        changed = ("-var=shards=4", "-var=retention=25")
+        terraform("apply", "-input=false", "-auto-approve", *changed)
+        terraform("plan", "-input=false", "-detailed-exitcode", *changed)
         arn = terraform("output", "-raw", "stream_arn")
         if arn != "arn:aws:kinesis:us-east-1:000000000000:stream/canal":
             raise Failed(f"the stream's ARN is {arn}")

@@ -24,6 +24,7 @@ import pipe
 
 MODEL = botocore.session.get_session().get_service_model("kinesis")
 ERROR = re.compile(r"An error occurred \((\w+)\) when calling the \w+ operation(?: \([^)]*\))?: ?(.*)", re.S)
+CLI = create_clidriver()
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "aws")
 # Blobs are given to the CLI as files (`fileb://`): its plain arguments are text.
 blobs = tempfile.TemporaryDirectory(prefix="thalweg-cli-")
@@ -85,7 +86,7 @@ def options(operation, arguments):
 def run_inside(words):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = create_clidriver().main(words)
+        code = CLI.main(words)
     return code, out.getvalue(), err.getvalue()
 
 

@@ -12,6 +12,16 @@ variable "endpoint" {
   type = string
 }
 
+variable "shards" {
+  type    = number
+  default = 2
+}
+
+variable "retention" {
+  type    = number
+  default = 48
+}
+
 provider "aws" {
   region                      = "us-east-1"
   access_key                  = "any"
@@ -27,8 +37,8 @@ provider "aws" {
 
 resource "aws_kinesis_stream" "canal" {
   name                      = "canal"
-  shard_count               = 2
-  retention_period          = 48
+  shard_count               = var.shards
+  retention_period          = var.retention
   shard_level_metrics       = ["IncomingBytes", "OutgoingBytes"]
   enforce_consumer_deletion = true
 
