@@ -60,9 +60,11 @@ pub(crate) async fn recover(
     settings: &Settings,
 ) -> Result<Recovered, OpenError> {
     disk.create_directory(directory).await?;
-    // What a killed predecessor renamed counts only once it is durable.
-    disk.sync_directory(directory).await?;
     let names = disk.list(directory).await?;
+    if !names.is_empty() {
+        // What a killed predecessor renamed counts only once it is durable.
+        disk.sync_directory(directory).await?;
+    }
     for name in [NAMES[0], NAMES[1], snapshot::NAME] {
         let unfinished = format!("{name}.tmp");
         if names.contains(&unfinished) {

@@ -158,10 +158,11 @@ fn names(root: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Creates a directory and its parents, each durable in its own parent before the next one is made.
-fn create_directory_durably(path: &Path) -> io::Result<()> {
+/// Creates a directory and its parents, each durable in its own parent before the next one is made. Answers
+/// whether there was something to do.
+fn create_directory_durably(path: &Path) -> io::Result<bool> {
     if path.is_dir() {
-        return Ok(());
+        return Ok(false);
     }
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -172,7 +173,8 @@ fn create_directory_durably(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
         outcome => outcome?,
     }
-    sync_directory(parent)
+    sync_directory(parent)?;
+    Ok(true)
 }
 
 impl Disk for OsDisk {
@@ -194,12 +196,12 @@ impl Disk for OsDisk {
 
     fn create_directory<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>> {
         Box::pin(async move {
-            let full = self.resolve(path);
-            create_directory_durably(&full)
-                .map_err(|error| disk_error("create the directory", path, &error))?;
-            // One that exists may be the work of a process that was killed before it synced the name.
-            sync_directory(&self.resolve(parent_directory(path)))
-                .map_err(|error| disk_error("sync the directory above", path, &error))
+            let failed = |error: io::Error| disk_error("create the directory", path, &error);
+            if !create_directory_durably(&self.resolve(path)).map_err(failed)? {
+                // It may be the work of a process that was killed before it synced the name.
+                sync_directory(&self.resolve(parent_directory(path))).map_err(failed)?;
+            }
+            Ok(())
         })
     }
 
