@@ -36,13 +36,13 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectArgs {
     /// The server's URL, or `aws` for AWS itself [env: AWS_ENDPOINT_URL_KINESIS, then AWS_ENDPOINT_URL] [default: http://127.0.0.1:4567]
-    #[arg(long, value_name = "URL", value_parser = Endpoint::parse)]
+    #[arg(long, global = true, value_name = "URL", value_parser = Endpoint::parse)]
     pub(crate) endpoint: Option<Endpoint>,
     /// The region [env: AWS_REGION, then AWS_DEFAULT_REGION; then the profile's] [default: us-east-1]
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, global = true, value_name = "REGION")]
     pub(crate) region: Option<String>,
     /// The profile of ~/.aws to take credentials and region from [env: AWS_PROFILE]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
 }
 

@@ -21,12 +21,28 @@ pub use error::CliError;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Put records into a stream
+    ///
+    /// One record per argument, or one per line of standard input when there is no argument. A line's end (a newline
+    /// byte) is not part of its record, and an empty line is an empty record, so that `put` and `tail` give a text back
+    /// as it was. Records with the same key keep their order. Throttled and failed records are sent again, with growing
+    /// pauses, before anything that comes after them; when an answer is lost on the way, records may be put twice.
     Put(put::PutArgs),
     /// Print a stream's records as they arrive
+    ///
+    /// Until Ctrl-C, unless --limit or --no-follow ends it. A record is printed as its bytes and a newline; with --json,
+    /// as one object on a line: shardId, sequenceNumber, subSequenceNumber, partitionKey, approximateArrivalTimestamp,
+    /// data (base64). Records that the Kinesis Producer Library packed together are unpacked; subSequenceNumber is their
+    /// place in the pack, and 0 for others. Splits and merges are followed: a shard's records come before those of the
+    /// shards that were made of it.
     Tail(tail::TailArgs),
     /// List, describe, create, delete, split and merge streams
+    ///
+    /// Each command that changes a stream waits until the change is done, and shows the stream as it then is. With --json
+    /// every command prints one object per line.
     Streams(streams::StreamsArgs),
     /// Ask a server whether it is ready: exit code 0 when it is, 1 when it is not
+    ///
+    /// One GET of /readyz: made for container health checks and scripts.
     Health(health::HealthArgs),
 }
 

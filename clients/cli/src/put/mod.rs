@@ -27,12 +27,7 @@ use crate::interrupt::Interrupt;
 use crate::streams::{create_if_absent, stream_name};
 use crate::{CliError, output};
 
-/// Puts records into a stream: one per argument, or one per line of standard input when there is no argument.
-///
-/// A line's end (a newline byte) is not part of its record, and an empty line is an empty record, so that
-/// `thalweg put` and `thalweg tail` give a text back as it was. Records with the same key keep their order. Throttled
-/// and failed records are sent again, with growing pauses, before anything that comes after them; when an answer is
-/// lost on the way, records may be put twice.
+/// What `thalweg put` takes.
 #[derive(Debug, clap::Args)]
 pub struct PutArgs {
     /// The stream's name
@@ -125,8 +120,11 @@ pub(crate) async fn run(args: PutArgs) -> Result<(), CliError> {
             break Err(error);
         }
     };
-    progress.finish(stream);
-    result.map_err(|cause| CliError::PutStopped { put: progress.records(), cause: Box::new(cause) })
+    progress.finish(stream, result.is_ok());
+    result.map_err(|cause| match progress.records() {
+        0 => cause,
+        put => CliError::PutStopped { put, cause: Box::new(cause) },
+    })
 }
 
 fn entry(data: Vec<u8>, key: Option<&str>) -> PutRecordsRequestEntry {

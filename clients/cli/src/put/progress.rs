@@ -81,10 +81,10 @@ impl Progress {
         self.is_retrying = true;
     }
 
-    /// Clears the bar and prints the summary.
-    pub(crate) fn finish(&self, stream: &str) {
+    /// Clears the bar, and prints the summary if all went well.
+    pub(crate) fn finish(&self, stream: &str, is_success: bool) {
         self.bar.finish_and_clear();
-        if self.is_quiet {
+        if self.is_quiet || !is_success {
             return;
         }
         match &self.first {

@@ -1,5 +1,6 @@
 //! Where reading begins: what `--from` may say.
 
+use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_kinesis::primitives::DateTime;
@@ -18,6 +19,18 @@ pub(crate) enum From {
     Time(jiff::Timestamp),
     /// At the record with this number, in its shard and what became of it.
     Number(String),
+}
+
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            From::TrimHorizon => f.write_str("trim-horizon"),
+            From::Latest => f.write_str("latest"),
+            From::Ago(ago) => write!(f, "{} seconds ago", ago.as_secs()),
+            From::Time(time) => time.fmt(f),
+            From::Number(number) => f.write_str(number),
+        }
+    }
 }
 
 /// A sequence number has 56 digits; a time in seconds has ten.

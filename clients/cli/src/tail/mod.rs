@@ -26,12 +26,7 @@ use from::From;
 use lineage::{Descent, Lineage};
 use shard::{Context, End};
 
-/// Prints a stream's records as they arrive, until Ctrl-C.
-///
-/// A record is printed as its bytes and a newline; with --json, as one object on a line: shardId, sequenceNumber,
-/// subSequenceNumber, partitionKey, approximateArrivalTimestamp, data (base64). Records that a Kinesis Producer Library
-/// packed together are unpacked; subSequenceNumber is their place in the pack, and 0 for others. Splits and merges
-/// are followed: a shard's records come before those of the shards that were made of it.
+/// What `thalweg tail` takes.
 #[derive(Debug, clap::Args)]
 pub struct TailArgs {
     /// The stream's name
@@ -86,7 +81,7 @@ pub(crate) async fn run(args: TailArgs) -> Result<(), CliError> {
         () = interrupt.requested() => return Ok(()),
     };
     if !args.quiet {
-        eprintln!("reading {}: {} shards", context.stream, reading.tasks.len());
+        eprintln!("reading {}: {} shards, from {}", context.stream, reading.tasks.len(), reading.from);
     }
 
     let mut printer = print::Printer::start(args.json, args.limit);

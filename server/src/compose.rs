@@ -1,0 +1,183 @@
+//! The parts, made and put together. The only place in the project that names concrete types: which engine, which
+//! disk, which clock.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use thalweg_api::Service;
+use thalweg_api::kinesis::KinesisService;
+use thalweg_catalog::Catalog;
+use thalweg_catalog::memory::MemoryCatalog;
+use thalweg_catalog_disk::DiskCatalog;
+use thalweg_gateway::{Gateway, Readiness, TokioTasks};
+use thalweg_journal::{Health, Journal};
+use thalweg_journal_disk::DiskJournal;
+use thalweg_journal_memory::{Knobs, MemoryJournal};
+use thalweg_streams::{Components, Limits, Streams};
+use thalweg_system::os::{Durability, OsClock, OsDisk, OsRandom, OsSpawn};
+use thalweg_system::{Clock, Disk, Random};
+
+use crate::config::{Config, LimitsChoice, StorageConfig};
+use crate::start_error::StartError;
+
+/// Where the catalog is in the data directory; the journal has `wal` and `seg` and what it needs beside them.
+const CATALOG_DIRECTORY: &str = "catalog";
+
+/// A server's parts, recovered and ready, not listening yet.
+pub(crate) struct Parts {
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) gateway: Gateway,
+    pub(crate) storage: Storage,
+    /// Where and how the data is kept, for people.
+    pub(crate) data: String,
+}
+
+/// What holds the data: must be told of an end.
+pub(crate) struct Storage {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) catalog: Arc<dyn Catalog>,
+}
+
+impl Storage {
+    /// A clean end: the next start has nothing to repair.
+    pub(crate) async fn shutdown(&self) {
+        self.journal.shutdown().await;
+        self.catalog.shutdown().await;
+    }
+}
+
+/// Makes all parts.
+pub(crate) async fn compose(config: &Config) -> Result<Parts, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(OsClock::new());
+    let random: Arc<dyn Random> = Arc::new(OsRandom);
+    let (storage, data) = open_storage(config, &clock, &random).await?;
+    let components = Components {
+        journal: Arc::clone(&storage.journal),
+        catalog: Arc::clone(&storage.catalog),
+        clock: Arc::clone(&clock),
+        random: Arc::clone(&random),
+    };
+    let streams = Streams::open(components, streams_settings(config)).await?;
+    let service: Arc<dyn Service> = Arc::new(KinesisService(Arc::clone(&streams)));
+    let gateway = Gateway::new(
+        gateway_settings(config),
+        vec![service],
+        clock,
+        &*random,
+        readiness(&storage.journal),
+        Arc::new(TokioTasks),
+    );
+    Ok(Parts { streams, gateway, storage, data })
+}
+
+async fn open_storage(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<(Storage, String), StartError> {
+    match &config.storage {
+        StorageConfig::Memory { bytes_max } => {
+            let mut knobs = Knobs::default();
+            if let Some(bytes_max) = bytes_max {
+                knobs.bytes_max = *bytes_max;
+            }
+            let journal = Arc::new(MemoryJournal::new(Arc::clone(clock), knobs));
+            let storage = Storage { journal, catalog: Arc::new(MemoryCatalog::new()) };
+            Ok((storage, "in memory, gone at the end".to_owned()))
+        }
+        StorageConfig::Directory { path, .. } => {
+            let disk = OsDisk::open(path)?;
+            // What was written may be relative; what is read in a log tomorrow must not be.
+            let directory = std::path::absolute(disk.root()).unwrap_or_else(|_| disk.root().to_owned());
+            let directory = directory.display().to_string();
+            let durability = disk.durability().clone();
+            if let Durability::Synced { reason } = &durability {
+                tracing::warn!("{directory} has no direct writes ({reason}): puts wait longer");
+            }
+            let disk: Arc<dyn Disk> = Arc::new(disk);
+            let catalog = DiskCatalog::open(
+                Arc::clone(&disk),
+                &OsSpawn,
+                Arc::clone(clock),
+                &**random,
+                CATALOG_DIRECTORY,
+                thalweg_catalog_disk::Settings::default(),
+            )
+            .await
+            .map_err(|source| StartError::Catalog { directory: directory.clone(), source })?;
+            let journal = DiskJournal::open(
+                disk,
+                Arc::clone(clock),
+                Arc::new(OsSpawn),
+                Arc::clone(random),
+                journal_settings(&config.storage),
+            )
+            .await
+            .map_err(|source| StartError::Journal { directory: directory.clone(), source })?;
+            let storage = Storage { journal: Arc::new(journal), catalog: Arc::new(catalog) };
+            Ok((storage, format!("{directory} ({durability})")))
+        }
+    }
+}
+
+/// The engine's sizes: its own, but for what the configuration says.
+fn journal_settings(storage: &StorageConfig) -> thalweg_journal_disk::Settings {
+    let mut settings = thalweg_journal_disk::Settings::default();
+    let StorageConfig::Directory {
+        disk_reserve_permille,
+        undrained_bytes,
+        tail_cache_bytes,
+        chunk_cache_bytes,
+        path: _,
+    } = storage
+    else {
+        return settings;
+    };
+    settings.disk_reserve_permille = *disk_reserve_permille;
+    if let Some(bytes) = *undrained_bytes {
+        // The proportions of the engine's own settings: half of the ring is written while the other half is drained,
+        // in rounds of three eighths of what may wait.
+        settings.undrained_bytes_max = bytes;
+        settings.ring_bytes_max = 2 * bytes as u64;
+        settings.drain_start_bytes = bytes / 8 * 3;
+        settings.drain_bytes_max = bytes / 8 * 3;
+    }
+    if let Some(bytes) = *tail_cache_bytes {
+        settings.tail_cache_bytes_max = bytes;
+        settings.tail_cache_idle_bytes_max = settings.tail_cache_idle_bytes_max.min(bytes);
+    }
+    if let Some(bytes) = *chunk_cache_bytes {
+        settings.chunk_cache_bytes_max = bytes;
+    }
+    settings
+}
+
+fn streams_settings(config: &Config) -> thalweg_streams::Settings {
+    thalweg_streams::Settings {
+        region: config.region.clone(),
+        account: config.account.clone(),
+        limits: match config.limits {
+            LimitsChoice::None => Limits::None,
+            LimitsChoice::Aws => Limits::Aws,
+        },
+        shard_limit: config.shard_limit,
+        transition_delay: config.transition_delay,
+    }
+}
+
+fn gateway_settings(config: &Config) -> thalweg_gateway::Settings {
+    let mut settings = thalweg_gateway::Settings::default();
+    if let Some(threads) = config.threads.and_then(|threads| NonZeroUsize::new(threads.into())) {
+        settings.threads = threads;
+    }
+    settings
+}
+
+/// Ready means: puts are taken. A throttled journal is ready: clients wait and try again.
+fn readiness(journal: &Arc<dyn Journal>) -> Readiness {
+    let journal = Arc::clone(journal);
+    Box::new(move || match journal.health() {
+        Health::Ready | Health::Throttled(_) => Ok(()),
+        Health::WritesStopped(reason) => Err(format!("no writes until restart: {reason}")),
+    })
+}
