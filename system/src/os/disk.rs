@@ -21,7 +21,7 @@ const LOCK_MARK: &str = "thalweg data directory, last opened by process ";
 /// Present in the root of every fresh ext file system, such as a volume mounted for us. Not listed.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// A data directory. Locked against other processes until this is dropped and its process ends.
+/// A data directory. Locked against other processes until this is dropped or its process ends.
 ///
 /// Every call blocks the calling thread until it is done.
 #[derive(Debug)]
