@@ -105,6 +105,7 @@ pub(crate) async fn run(args: TailArgs) -> Result<(), CliError> {
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             },
+            error = printer.failed() => break Err(error),
             Some(ended) = reading.tasks.join_next() => {
                 let (shard, end) = ended.expect("a reading task neither panics nor is it cancelled");
                 match end {

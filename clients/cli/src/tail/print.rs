@@ -34,7 +34,8 @@ pub(crate) struct Printer {
     /// How many records may still be printed; `None` for no limit.
     left: Option<u64>,
     texts: mpsc::Sender<Vec<u8>>,
-    done: oneshot::Receiver<io::Result<()>>,
+    /// How the writing thread ended; `None` once that was told.
+    done: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
 impl Printer {
@@ -54,7 +55,7 @@ impl Printer {
             // Nobody hears it when the program is ending anyway.
             let _ = done_sender.send(result);
         });
-        Printer { json, left: limit, texts, done }
+        Printer { json, left: limit, texts, done: Some(done) }
     }
 
     /// Prints the records of one answer; whether more are wanted.
@@ -74,9 +75,22 @@ impl Printer {
             }
         }
         if self.texts.send(text).await.is_err() {
-            return Err(self.failure().await);
+            return Err(self.failed().await);
         }
         Ok(self.left != Some(0))
+    }
+
+    /// Completes once standard output cannot be written any more; why.
+    pub(crate) async fn failed(&mut self) -> CliError {
+        if let Some(done) = &mut self.done {
+            let ended = done.await;
+            self.done = None;
+            if let Ok(Err(error)) = ended {
+                return CliError::output(error);
+            }
+        }
+        // It ended, and not by an error of its own: that was told before.
+        CliError::OutputClosed
     }
 
     /// Completes once everything is written.
@@ -85,17 +99,10 @@ impl Printer {
     /// As [`Printer::print`].
     pub(crate) async fn finish(self) -> Result<(), CliError> {
         drop(self.texts);
-        match self.done.await {
-            Ok(result) => result.map_err(CliError::output),
-            // `print` has told the error already.
-            Err(_) => Ok(()),
-        }
-    }
-
-    async fn failure(&mut self) -> CliError {
-        match (&mut self.done).await {
-            Ok(Err(error)) => CliError::output(error),
-            _ => CliError::OutputClosed,
+        match self.done {
+            // An error here would mean that the thread was lost; there is nothing left to tell.
+            Some(done) => done.await.unwrap_or(Ok(())).map_err(CliError::output),
+            None => Ok(()),
         }
     }
 
