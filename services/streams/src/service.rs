@@ -15,6 +15,9 @@ use tokio::sync::{Mutex, RwLock};
 use crate::account::Account;
 use crate::change::ChangeKind;
 use crate::consumer::{Consumer, Consumers};
+use crate::fan_out::FanOut;
+use crate::iterator::Sealer;
+use crate::rate::Rates;
 use crate::registry::{Entry, Registry};
 use crate::rows::{self, ConsumerRow, ShardRow, StreamRow};
 use crate::stream::Stream;
@@ -128,6 +131,12 @@ pub struct Streams {
     /// What iterators and page tokens are sealed with: random, and the same after a restart.
     pub(crate) secret: [u8; 32],
     pub(crate) throttle: Throttle,
+    /// What shards may take and give.
+    pub(crate) rates: Rates,
+    /// Makes and opens shard iterators.
+    pub(crate) iterators: Sealer,
+    /// Subscriptions.
+    pub(crate) fan_out: FanOut,
     pub(crate) sweeper: Mutex<Sweeper>,
     /// Whether no change may begin any more. Those that have begun hold it for reading.
     pub(crate) stopped: RwLock<bool>,
@@ -148,6 +157,7 @@ impl Streams {
         let Components { journal, catalog, clock, random } = components;
         let account = Account::load(&*catalog, &*random).await?;
         let secret = account.secret()?;
+        let rates = Rates::new(settings.limits == Limits::Aws);
         let sweeper = Sweeper::new(clock.wall(), clock.monotonic());
         let streams = Arc::new_cyclic(|me| Streams {
             settings,
@@ -159,6 +169,9 @@ impl Streams {
             account: Mutex::new(account),
             secret,
             throttle: Throttle::default(),
+            rates,
+            iterators: Sealer::new(&secret),
+            fan_out: FanOut::new(),
             sweeper: Mutex::new(sweeper),
             stopped: RwLock::new(false),
             me: Weak::clone(me),
@@ -170,9 +183,10 @@ impl Streams {
         Ok(streams)
     }
 
-    /// Begins no more changes and waits for those that have begun. The journal and the catalog are not shut
+    /// Ends all subscriptions, begins no more changes and waits for those that have begun. The journal and the catalog are not shut
     /// down: they belong to whoever made them.
     pub async fn shutdown(&self) {
+        self.fan_out.close();
         *self.stopped.write().await = true;
     }
 

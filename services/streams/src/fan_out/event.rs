@@ -1,0 +1,89 @@
+//! SubscribeToShardEvents, encoded.
+
+use bytes::Bytes;
+use thalweg_shape::Failure;
+use thalweg_types::{Offset, SequenceNumber, Timestamp};
+use thalweg_wire::event_stream::OpenFrame;
+use thalweg_wire::hot::{ChildShard, RecordsWriter};
+use thalweg_wire::{Protocol, event_stream};
+
+use super::frames::Frame;
+use crate::read::{self, Page};
+use crate::service::Streams;
+use crate::shard_map::Shard;
+use crate::stream::Stream;
+
+/// Data and keys in one event, except that one record always comes: small enough to be encoded between two polls of
+/// other tasks, large enough that its own overhead does not matter.
+const BYTES_MAX: usize = 1 << 20;
+/// Records in one event. As many as GetRecords gives.
+const RECORDS_MAX: u32 = 10_000;
+/// The event's name in the model.
+const EVENT: &str = "SubscribeToShardEvent";
+
+/// The event with the records from `from` on.
+///
+/// # Errors
+/// ResourceNotFound when the stream is gone, InternalFailure when it cannot be read.
+pub(super) async fn records(
+    streams: &Streams,
+    stream: &Stream,
+    shard: &Shard,
+    from: Offset,
+    protocol: Protocol,
+) -> Result<Frame, Failure> {
+    let page = read::page(streams, stream, shard.index, from, RECORDS_MAX, BYTES_MAX).await?;
+    let continuation = match page.runs.last() {
+        Some(run) => shard.sequence_number(run.end() - 1, run.arrival),
+        None => place(shard, page.next, streams.now()),
+    };
+    let mut out = Vec::new();
+    let frame = OpenFrame::event(&mut out, protocol, EVENT);
+    let writer = RecordsWriter::open(&mut out, protocol, page.count(), page.content_bytes());
+    read::write_records(&writer, &mut out, shard, &page);
+    writer.close_event(&mut out, Some(continuation), page.millis_behind, &[]);
+    frame.close(&mut out);
+    let Page { next, .. } = page;
+    Ok(Frame { bytes: Bytes::from(out), next })
+}
+
+/// The event that says that nothing came: `at` is not before the last record's arrival.
+pub(super) fn empty(shard: &Shard, position: Offset, at: Timestamp, protocol: Protocol) -> Bytes {
+    without_records(protocol, Some(place(shard, position, at)), &[])
+}
+
+/// The last event of a shard.
+pub(super) fn end_of_shard(children: &[ChildShard<'_>], protocol: Protocol) -> Bytes {
+    without_records(protocol, None, children)
+}
+
+/// A number to continue from: by AFTER_SEQUENCE_NUMBER as by AT_SEQUENCE_NUMBER, the record at `position` is next.
+fn place(shard: &Shard, position: Offset, at: Timestamp) -> SequenceNumber {
+    SequenceNumber::of_place(shard.created, shard.index, position, at)
+}
+
+fn without_records(
+    protocol: Protocol,
+    continuation: Option<SequenceNumber>,
+    children: &[ChildShard<'_>],
+) -> Bytes {
+    let mut out = Vec::new();
+    let frame = OpenFrame::event(&mut out, protocol, EVENT);
+    RecordsWriter::open(&mut out, protocol, 0, 0).close_event(&mut out, continuation, 0, children);
+    frame.close(&mut out);
+    Bytes::from(out)
+}
+
+/// The first frame of every stream.
+pub(super) fn initial_response(protocol: Protocol) -> Bytes {
+    let mut out = Vec::new();
+    event_stream::initial_response(&mut out, protocol);
+    Bytes::from(out)
+}
+
+/// The frame that ends a stream with an error.
+pub(super) fn exception(failure: &Failure, protocol: Protocol) -> Bytes {
+    let mut out = Vec::new();
+    event_stream::exception(&mut out, protocol, failure);
+    Bytes::from(out)
+}

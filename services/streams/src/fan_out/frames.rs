@@ -1,0 +1,237 @@
+//! Encoded events, shared: what one subscription has read and encoded, others that stand at the same place send as
+//! it is. Time is passed in.
+//!
+//! Subscriptions that keep up are woken by the same commit and stand at the same place, so each commit is read and
+//! encoded once for each protocol. A frame is kept for a second: long enough for all of them, and MillisBehindLatest
+//! in it, which is as of when it was made, is never off by more.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use thalweg_types::{Offset, ShardKey};
+use thalweg_wire::Protocol;
+use tokio::sync::OnceCell;
+
+/// Bytes of frames that are kept, at most; what is being sent is not counted. Two largest frames, or a second of
+/// 32 MiB a second.
+pub(crate) const BYTES_MAX: usize = 32 << 20;
+/// Frames that are kept or being made, at most.
+const FRAMES_MAX: usize = 4_096;
+/// How long a frame is kept.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Where a frame begins, and how it is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FrameKey {
+    pub(crate) shard: ShardKey,
+    pub(crate) from: Offset,
+    pub(crate) protocol: Protocol,
+}
+
+/// An event. Cloning shares the bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) bytes: Bytes,
+    /// Where the next one begins.
+    pub(crate) next: Offset,
+}
+
+/// Frames by place, oldest out first.
+pub(crate) struct Frames {
+    state: Mutex<State>,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    slots: FxHashMap<FrameKey, Slot>,
+    /// The slots by age, oldest first; some may have gone already.
+    ages: VecDeque<(FrameKey, u64)>,
+    bytes: usize,
+    next_id: u64,
+}
+
+struct Slot {
+    id: u64,
+    made: Duration,
+    frame: Arc<OnceCell<Frame>>,
+    /// Counted in `State::bytes`; 0 while the frame is being made.
+    bytes: usize,
+}
+
+impl Frames {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Frames { state: Mutex::default(), bytes_max }
+    }
+
+    /// The frame for `key`: one that is there, or what `make` makes. Whoever asks meanwhile waits for it instead of
+    /// making another one.
+    pub(crate) async fn get<E>(
+        &self,
+        key: FrameKey,
+        now: Duration,
+        make: impl Future<Output = Result<Frame, E>>,
+    ) -> Result<Frame, E> {
+        let (id, cell) = self.lock().slot(key, now);
+        let mut made = false;
+        let frame = cell
+            .get_or_try_init(|| async {
+                made = true;
+                make.await
+            })
+            .await?
+            .clone();
+        if made {
+            self.lock().keep(key, id, frame.bytes.len(), self.bytes_max);
+        }
+        Ok(frame)
+    }
+
+    /// Drops frames that are too old. To be called now and then: frames do not go by themselves.
+    pub(crate) fn expire(&self, now: Duration) {
+        self.lock().expire(now);
+    }
+
+    /// Drops all frames: nobody is left to share them.
+    pub(crate) fn clear(&self) {
+        *self.lock() = State::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+}
+
+impl State {
+    fn slot(&mut self, key: FrameKey, now: Duration) -> (u64, Arc<OnceCell<Frame>>) {
+        self.expire(now);
+        if let Some(slot) = self.slots.get(&key) {
+            return (slot.id, Arc::clone(&slot.frame));
+        }
+        if self.ages.len() >= FRAMES_MAX {
+            self.drop_oldest();
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let frame = Arc::new(OnceCell::new());
+        self.ages.push_back((key, id));
+        self.slots.insert(key, Slot { id, made: now, frame: Arc::clone(&frame), bytes: 0 });
+        (id, frame)
+    }
+
+    /// Counts a frame that is made now, and makes room for it.
+    fn keep(&mut self, key: FrameKey, id: u64, bytes: usize, bytes_max: usize) {
+        // It may have been dropped while it was being made: then only those who waited for it have it.
+        let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.id == id) else { return };
+        slot.bytes = bytes;
+        self.bytes += bytes;
+        while self.bytes > bytes_max {
+            self.drop_oldest();
+        }
+    }
+
+    fn expire(&mut self, now: Duration) {
+        while let Some((key, id)) = self.ages.front() {
+            let slot = self.slots.get(key).filter(|slot| slot.id == *id);
+            if slot.is_some_and(|slot| now.saturating_sub(slot.made) < FRESH) {
+                break;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some((key, id)) = self.ages.pop_front() else { return };
+        if self.slots.get(&key).is_some_and(|slot| slot.id == id) {
+            let slot = self.slots.remove(&key).expect("just seen");
+            self.bytes -= slot.bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_types::{ShardIndex, StreamId};
+
+    use super::*;
+
+    fn key(from: Offset) -> FrameKey {
+        let shard = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
+        FrameKey { shard, from, protocol: Protocol::AwsJson11 }
+    }
+
+    async fn get(frames: &Frames, from: Offset, now: Duration, bytes: usize) -> *const u8 {
+        let make = async { Ok::<_, ()>(Frame { bytes: vec![0; bytes].into(), next: from + 1 }) };
+        let frame = frames.get(key(from), now, make).await.expect("it is made");
+        assert_eq!(frame.next, from + 1);
+        // What another subscription would send while this one still sends.
+        std::mem::forget(frame.bytes.clone());
+        frame.bytes.as_ptr()
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_made_once_and_shared_for_a_second() {
+        let frames = Frames::new(1_000);
+        let first = get(&frames, 5, Duration::from_millis(0), 10).await;
+        assert_eq!(get(&frames, 5, Duration::from_millis(999), 10).await, first);
+        assert_ne!(get(&frames, 6, Duration::from_millis(999), 10).await, first);
+        assert_ne!(get(&frames, 5, Duration::from_millis(1_000), 10).await, first);
+    }
+
+    async fn never() -> Result<Frame, ()> {
+        panic!("only one of them makes it")
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_while_a_frame_is_made_waits_for_it() {
+        let frames = Frames::new(1_000);
+        let (go, gate) = tokio::sync::oneshot::channel::<()>();
+        let slow = async {
+            gate.await.expect("the sender lives");
+            Ok::<_, ()>(Frame { bytes: Bytes::from_static(b"slow"), next: 6 })
+        };
+        let first = frames.get(key(5), Duration::ZERO, slow);
+        let second = frames.get(key(5), Duration::ZERO, never());
+        let release = async { go.send(()).expect("the first one waits") };
+        let (first, second, ()) = tokio::join!(first, second, release);
+        assert_eq!(first.expect("made").bytes.as_ptr(), second.expect("shared").bytes.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_could_not_be_made_is_made_again() {
+        let frames = Frames::new(1_000);
+        assert_eq!(frames.get(key(5), Duration::ZERO, async { Err("no") }).await.err(), Some("no"));
+        get(&frames, 5, Duration::ZERO, 10).await;
+        assert_eq!(frames.lock().bytes, 10);
+    }
+
+    /// Slots, ages and bytes.
+    fn kept(frames: &Frames) -> (usize, usize, usize) {
+        let state = frames.lock();
+        (state.slots.len(), state.ages.len(), state.bytes)
+    }
+
+    #[tokio::test]
+    async fn memory_is_bounded() {
+        let frames = Frames::new(1_000);
+        let first = get(&frames, 0, Duration::ZERO, 400).await;
+        for from in 1..100 {
+            get(&frames, from, Duration::ZERO, 400).await;
+            assert!(frames.lock().bytes <= 1_000);
+        }
+        assert_ne!(get(&frames, 0, Duration::ZERO, 400).await, first, "the oldest went first");
+        get(&frames, 200, Duration::ZERO, 5_000).await;
+        assert_eq!(kept(&frames), (0, 0, 0), "too large to be kept");
+        for from in 0..10_000 {
+            get(&frames, from, Duration::ZERO, 0).await;
+        }
+        let (slots, ages, _) = kept(&frames);
+        assert!(slots <= FRAMES_MAX && ages <= FRAMES_MAX);
+        frames.expire(FRESH);
+        assert_eq!(kept(&frames), (0, 0, 0));
+    }
+}

@@ -1,0 +1,244 @@
+//! One SubscribeToShard session: what it sends next, decided when somebody asks for it.
+//!
+//! ```text
+//!  initial-response, then in any order     events with records, as they are committed
+//!                                          empty events, five seconds after the last event
+//!  and then one of these ends it           five minutes are over, or the server stops: nothing more
+//!                                          the shard's end: an event with its children
+//!                                          another subscription takes over: ResourceInUseException
+//!                                          the stream or consumer is gone: ResourceNotFoundException
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thalweg_api::EventStream;
+use thalweg_journal::TailWatch;
+use thalweg_shape::Failure;
+use thalweg_types::limits::SUBSCRIPTION_SECONDS;
+use thalweg_types::{Offset, ShardIndex};
+use thalweg_wire::Protocol;
+use tokio::sync::watch;
+
+use super::frames::{Frame, FrameKey};
+use super::subscriptions::{Key, Ticket, TooSoon};
+use super::{FanOut, event};
+use crate::consumer::Consumer;
+use crate::errors;
+use crate::read;
+use crate::service::Streams;
+use crate::shard_map::Shard;
+use crate::stream::Stream;
+
+/// How long a subscription lasts.
+const LASTS: Duration = Duration::from_secs(SUBSCRIPTION_SECONDS);
+/// After so long without an event comes an empty one. Source: facts/aws-apis.md 2.9; Java's read timeout is 10 s.
+const EVENT_EVERY: Duration = Duration::from_secs(5);
+
+/// What a subscription begins with; all of it was checked.
+pub(crate) struct Beginning<'a> {
+    pub(crate) stream: &'a Stream,
+    pub(crate) consumer: &'a Consumer,
+    pub(crate) shard: &'a Shard,
+    pub(crate) position: Offset,
+    pub(crate) protocol: Protocol,
+}
+
+struct Subscription {
+    streams: Arc<Streams>,
+    key: Key,
+    ticket: Ticket,
+    protocol: Protocol,
+    shard: Shard,
+    /// The first record that was not sent.
+    position: Offset,
+    ends_at: Duration,
+    event_due: Duration,
+    phase: Phase,
+    tail: TailWatch,
+    snapshots: watch::Receiver<Arc<Stream>>,
+    closing: watch::Receiver<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The initial response was not sent yet.
+    Begun,
+    Lasting,
+    /// Nothing more comes.
+    Over,
+}
+
+/// What to do next.
+enum Step {
+    Send(Bytes),
+    /// Send this, if anything, and nothing more.
+    End(Option<Bytes>),
+    /// There is nothing to send before this.
+    Wait(Duration),
+}
+
+/// Begins a subscription, which may take another one over.
+///
+/// # Errors
+/// ResourceInUse within five seconds after another one was begun; ResourceNotFound when the stream is gone.
+pub(crate) fn begin(streams: Arc<Streams>, beginning: &Beginning<'_>) -> Result<EventStream, Failure> {
+    let Beginning { stream, consumer, shard, position, protocol } = *beginning;
+    let gone = || shard_not_found(&streams, stream, shard.index);
+    let tail = streams.journal.watch(stream.key(shard.index)).map_err(|_| gone())?;
+    let snapshots = streams.registry.entry(stream.id).ok_or_else(gone)?.subscribe();
+    let key =
+        Key { shard: stream.key(shard.index), consumer: consumer.name.clone(), created: consumer.created };
+    let now = streams.clock.monotonic();
+    let ticket = streams.fan_out.subscriptions.begin(key.clone(), now).map_err(|TooSoon| {
+        let (account, stream) = (&streams.settings.account, stream.name.as_str());
+        errors::subscription_exists(account, stream, shard.index, consumer.name.as_str())
+    })?;
+    let closing = streams.fan_out.closing.subscribe();
+    let subscription = Subscription {
+        streams,
+        key,
+        ticket,
+        protocol,
+        shard: *shard,
+        position,
+        ends_at: now + LASTS,
+        event_due: now + EVENT_EVERY,
+        phase: Phase::Begun,
+        tail,
+        snapshots,
+        closing,
+    };
+    Ok(Box::pin(futures_util::stream::unfold(subscription, |mut subscription| async {
+        let frame = subscription.next().await?;
+        Some((frame, subscription))
+    })))
+}
+
+impl Subscription {
+    /// The next frame; waits until there is one. None: the stream ends here.
+    async fn next(&mut self) -> Option<Bytes> {
+        match self.phase {
+            Phase::Over => return None,
+            Phase::Begun => {
+                self.phase = Phase::Lasting;
+                return Some(event::initial_response(self.protocol));
+            }
+            Phase::Lasting => {}
+        }
+        loop {
+            let now = self.streams.clock.monotonic();
+            match self.step(now).await {
+                Step::Send(frame) => {
+                    self.event_due = self.streams.clock.monotonic() + EVENT_EVERY;
+                    return Some(frame);
+                }
+                Step::End(last) => {
+                    self.phase = Phase::Over;
+                    return last;
+                }
+                Step::Wait(until) => {
+                    // Whatever happens, the next step looks at all of it again.
+                    let deleted = tokio::select! {
+                        tail = self.tail.changed() => tail.deleted,
+                        _ = self.snapshots.changed() => false,
+                        _ = self.ticket.displaced.changed() => false,
+                        _ = self.closing.changed() => false,
+                        () = self.streams.clock.sleep(until.saturating_sub(now)) => false,
+                    };
+                    if deleted {
+                        self.phase = Phase::Over;
+                        return Some(self.gone(None));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, now: Duration) -> Step {
+        if *self.ticket.displaced.borrow() {
+            return Step::End(Some(self.displaced()));
+        }
+        if *self.closing.borrow() || now >= self.ends_at {
+            return Step::End(None);
+        }
+        // Seen from here on; whatever is newer wakes.
+        self.snapshots.mark_unchanged();
+        let Some(stream) = self.streams.stream(self.key.shard.stream) else {
+            return Step::End(Some(self.gone(None)));
+        };
+        let consumer = stream.consumers.get(&self.key.consumer);
+        if consumer.is_none_or(|consumer| consumer.created != self.key.created) {
+            return Step::End(Some(self.gone(Some(&stream))));
+        }
+        let tail = self.tail.current();
+        if tail.deleted {
+            return Step::End(Some(self.gone(None)));
+        }
+        if self.position < tail.next {
+            match self.frame(&stream, now).await {
+                Err(failure) => return Step::End(Some(event::exception(&failure, self.protocol))),
+                Ok(frame) if frame.next > self.position => {
+                    self.position = frame.next;
+                    return Step::Send(frame.bytes);
+                }
+                // The journal has them and does not give them yet: as if they were not there.
+                Ok(_) => {}
+            }
+        } else if tail.sealed && stream.shards.children(self.shard.index).next().is_some() {
+            let last = read::children(&stream.shards, self.shard.index, |children| {
+                event::end_of_shard(children, self.protocol)
+            });
+            return Step::End(Some(last));
+        }
+        if now >= self.event_due {
+            self.streams.fan_out.frames.expire(now);
+            let at = self.streams.now().max(tail.last_arrival);
+            return Step::Send(event::empty(&self.shard, self.position, at, self.protocol));
+        }
+        Step::Wait(self.event_due.min(self.ends_at))
+    }
+
+    /// The records at the position, encoded; by another subscription, if one stands there too.
+    async fn frame(&self, stream: &Stream, now: Duration) -> Result<Frame, Failure> {
+        let key = FrameKey { shard: self.key.shard, from: self.position, protocol: self.protocol };
+        let make = event::records(&self.streams, stream, &self.shard, self.position, self.protocol);
+        self.streams.fan_out.frames.get(key, now, make).await
+    }
+
+    fn displaced(&self) -> Bytes {
+        // The stream may be gone already; then its name does not matter any more.
+        let stream = self.streams.stream(self.key.shard.stream);
+        let name = stream.as_ref().map_or("", |stream| stream.name.as_str());
+        let account = &self.streams.settings.account;
+        let failure =
+            errors::subscription_exists(account, name, self.shard.index, self.key.consumer.as_str());
+        event::exception(&failure, self.protocol)
+    }
+
+    /// The stream is gone, or with `stream` only the consumer.
+    fn gone(&self, stream: Option<&Stream>) -> Bytes {
+        let name = self.snapshots.borrow().name.clone();
+        let account = &self.streams.settings.account;
+        let failure = match stream {
+            Some(_) => errors::consumer_gone(self.key.consumer.as_str(), name.as_str(), account),
+            None => errors::stream_not_found(name.as_str(), account),
+        };
+        event::exception(&failure, self.protocol)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let FanOut { subscriptions, frames, .. } = &self.streams.fan_out;
+        let others_last = subscriptions.end(&self.key, &self.ticket, self.streams.clock.monotonic());
+        if !others_last {
+            frames.clear();
+        }
+    }
+}
+
+fn shard_not_found(streams: &Streams, stream: &Stream, shard: ShardIndex) -> Failure {
+    errors::shard_not_found(shard, stream.name.as_str(), &streams.settings.account)
+}
