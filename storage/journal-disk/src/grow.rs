@@ -44,7 +44,8 @@ fn next_slot_bytes(engine: &Engine) -> Option<u64> {
     wanted.then_some(settings.slot_bytes)
 }
 
-async fn grow(engine: &Engine, bytes: u64) -> Result<(), thalweg_system::DiskError> {
+/// Adds one slot of this size to the ring. Only one caller at a time: the loop here, or the start before it.
+pub(crate) async fn grow(engine: &Engine, bytes: u64) -> Result<(), thalweg_system::DiskError> {
     let figures = engine.ring.figures();
     let is_first = figures.slots < engine.settings.slots_first;
     let rate = if is_first { 0 } else { engine.settings.grow_bytes_per_second };

@@ -19,6 +19,7 @@ use crate::batch::LogPoint;
 use crate::checkpoint;
 use crate::drain::{self, Touched};
 use crate::engine::{Engine, Phase};
+use crate::grow;
 use crate::manifest::{Manifest, shards_of};
 use crate::merge::{self, Candidate, Merged};
 use crate::queue::Request;
@@ -93,19 +94,18 @@ impl Maintenance {
         Ok(())
     }
 
-    /// At a start that finds the ring full: drains until a slot is free.
+    /// At a start that finds the ring full: drains until a slot is free. Where the crash came before the second
+    /// slot was there, makes it.
     pub(crate) async fn make_room(&mut self) -> Result<(), DiskError> {
         while self.engine.ring.figures().free == 0 {
-            if !self.drain_once().await? {
-                let reason =
-                    self.engine.status.brake().unwrap_or_else(|| "nothing can be drained".to_owned());
-                return Err(DiskError {
-                    kind: DiskErrorKind::NoSpace,
-                    call: "make room in",
-                    path: crate::slot::DIRECTORY.to_owned(),
-                    reason,
-                });
+            if self.drain_once().await? {
+                continue;
             }
+            if let Some(reason) = self.engine.status.brake() {
+                let path = crate::slot::DIRECTORY.to_owned();
+                return Err(DiskError { kind: DiskErrorKind::NoSpace, call: "make room in", path, reason });
+            }
+            grow::grow(&self.engine, self.engine.settings.slot_bytes_first).await?;
         }
         Ok(())
     }

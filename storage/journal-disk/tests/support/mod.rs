@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod history;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,5 +70,15 @@ pub(crate) fn small_settings() -> Settings {
         drain_bytes_max: 32 * KIB,
         chores_interval: Duration::from_millis(100),
         ..Settings::tiny()
+    }
+}
+
+/// The seeds to try: so many, or what `THALWEG_SEEDS` says (a count, or `from..to`) when somebody hunts.
+pub(crate) fn seeds(count: u64) -> std::ops::Range<u64> {
+    let Ok(asked) = std::env::var("THALWEG_SEEDS") else { return 1..count + 1 };
+    let number = |text: &str| text.parse::<u64>().expect("THALWEG_SEEDS is a count or from..to");
+    match asked.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => 1..number(&asked) + 1,
     }
 }
