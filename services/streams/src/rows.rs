@@ -442,3 +442,178 @@ impl ConsumerRow {
         Some(Consumer { name, created: second(self.created), tags: self.tags, change })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::stream::tests::stream;
+
+    /// A row's text is what it was, and reads as what it was.
+    #[track_caller]
+    fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(row: &T, text: &str) {
+        let encoded = encode(row);
+        assert_eq!(String::from_utf8_lossy(&encoded), text);
+        let stored = thalweg_catalog::Row { key: Bytes::new(), value: text.to_owned().into(), version: 1 };
+        assert_eq!(decode::<T>(&stored).expect("written by us"), *row);
+    }
+
+    fn shard() -> Shard {
+        Shard {
+            index: ShardIndex(3),
+            range: HashKeyRange { start: HashKey(0), end: HashKey(u128::MAX) },
+            created: Timestamp::from_seconds(1_700_000_001),
+            opened: Timestamp::from_millis(1_700_000_000_123),
+            parent: None,
+            adjacent_parent: None,
+            closed: None,
+        }
+    }
+
+    #[test]
+    fn keys_of_version_1_are_pinned() {
+        let (id, name) = (StreamId(255), ConsumerName::new("c").expect("well formed"));
+        let stream = StreamName::new("s").expect("well formed");
+        for (key, expected) in [
+            (stream_key(id), "streams/stream/00000000000000ff"),
+            (shard_key(id, ShardIndex(16)), "streams/shard/00000000000000ff/00000010"),
+            (consumer_key(id, &name), "streams/consumer/00000000000000ff/c"),
+            (policy_key(id, None), "streams/policy/00000000000000ff"),
+            (policy_key(id, Some(&name)), "streams/policy/00000000000000ff/c"),
+            (name_key(&stream), "streams/name/s"),
+            (Bytes::from_static(ACCOUNT), "streams/account"),
+        ] {
+            assert_eq!(key, expected.as_bytes());
+        }
+        assert!(stream_key(id).starts_with(STREAMS) && name_key(&stream).starts_with(NAMES));
+        assert!(shard_key(id, ShardIndex(0)).starts_with(&shards_prefix(id)));
+        assert!(consumer_key(id, &name).starts_with(&consumers_prefix(id)));
+    }
+
+    #[test]
+    fn rows_of_version_1_are_pinned() {
+        let commitment = CommitmentRow {
+            status: "ENABLED".to_owned(),
+            started_at: 1,
+            earliest_allowed_end_at: 2,
+            ended_at: None,
+        };
+        let mut account = AccountRow {
+            v: V1,
+            next_stream: 7,
+            secret: "00ff".to_owned(),
+            names_before: 5,
+            commitment: None,
+        };
+        check(&account, r#"{"v":1,"next_stream":7,"secret":"00ff","names_before":5}"#);
+        account.commitment = Some(commitment);
+        check(
+            &account,
+            r#"{"v":1,"next_stream":7,"secret":"00ff","names_before":5,"commitment":{"status":"ENABLED","started_at":1,"earliest_allowed_end_at":2}}"#,
+        );
+        check(&PolicyRow { v: V1, policy: "{}".to_owned() }, r#"{"v":1,"policy":"{}"}"#);
+        check(&NameRow { v: V1, created: 9 }, r#"{"v":1,"created":9}"#);
+    }
+
+    #[test]
+    fn shard_rows_of_version_1_are_pinned() {
+        check(
+            &ShardRow::of(&shard()),
+            r#"{"v":1,"start":"0","end":"ffffffffffffffffffffffffffffffff","created":1700000001,"opened":1700000000123}"#,
+        );
+        let full = Shard {
+            parent: Some(ShardIndex(1)),
+            adjacent_parent: Some(ShardIndex(2)),
+            closed: Some(Closed { at: Timestamp::from_millis(1_700_000_009_999), end: 12 }),
+            ..shard()
+        };
+        check(
+            &ShardRow::of(&full),
+            r#"{"v":1,"start":"0","end":"ffffffffffffffffffffffffffffffff","created":1700000001,"opened":1700000000123,"parent":1,"adjacent_parent":2,"closed":{"at":1700000009999,"end":12}}"#,
+        );
+        assert_eq!(ShardRow::of(&full).into_shard(ShardIndex(3)), Some(full));
+    }
+
+    #[test]
+    fn consumer_rows_of_version_1_are_pinned() {
+        let consumer = Consumer {
+            name: ConsumerName::new("c").expect("well formed"),
+            created: Timestamp::from_seconds(1_700_000_000),
+            tags: BTreeMap::new(),
+            change: None,
+        };
+        check(&ConsumerRow::of(&consumer), r#"{"v":1,"created":1700000000}"#);
+        for (kind, text) in [(ConsumerChangeKind::Create, "create"), (ConsumerChangeKind::Delete, "delete")] {
+            let change = Some(ConsumerChange { kind, not_before: Timestamp::from_millis(5) });
+            let tags = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+            let full = Consumer { tags, change, ..consumer.clone() };
+            check(
+                &ConsumerRow::of(&full),
+                &format!(
+                    r#"{{"v":1,"created":1700000000,"tags":{{"k":"v"}},"change":{{"kind":"{text}","not_before":5}}}}"#
+                ),
+            );
+            assert_eq!(ConsumerRow::of(&full).into_consumer(full.name.clone()), Some(full));
+        }
+    }
+
+    #[test]
+    fn stream_rows_of_version_1_are_pinned() {
+        let plain = Stream { shards: Arc::new(ShardMap::new([shard()], 4)), ..stream("s") };
+        check(
+            &StreamRow::of(&plain),
+            r#"{"v":1,"name":"s","created":1700000000,"mode":"PROVISIONED","retention_hours":24,"record_kib_max":1024,"distribution":"USER_PARTITION_KEY","consumers_gone":0,"next_shard":4}"#,
+        );
+        let full = Stream {
+            mode: StreamMode::OnDemand,
+            distribution: RecordDistributionStrategy::Auto,
+            warm_throughput_mibps: Some(8),
+            metrics: vec![MetricsName::IncomingBytes],
+            tags: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            shard_count_updates: vec![Timestamp::from_millis(1)],
+            mode_updates: vec![Timestamp::from_millis(2)],
+            consumers_gone: Timestamp::from_seconds(3),
+            change: Some(Change { kind: ChangeKind::Settle, not_before: Timestamp::from_millis(4) }),
+            ..plain.clone()
+        };
+        check(
+            &StreamRow::of(&full),
+            r#"{"v":1,"name":"s","created":1700000000,"mode":"ON_DEMAND","retention_hours":24,"record_kib_max":1024,"distribution":"AUTO","warm_throughput_mibps":8,"metrics":["IncomingBytes"],"tags":{"k":"v"},"shard_count_updates":[1],"mode_updates":[2],"consumers_gone":3,"next_shard":4,"change":{"not_before":4,"kind":"settle"}}"#,
+        );
+        let read = StreamRow::of(&full).into_stream(full.id, vec![shard()], Consumers::new());
+        assert_eq!(read, Some(full));
+    }
+
+    #[test]
+    fn changes_of_version_1_are_pinned() {
+        let (one, two) = (ShardIndex(1), ShardIndex(2));
+        for (kind, text) in [
+            (ChangeKind::Create { shards: 4 }, r#"{"create":{"shards":4}}"#),
+            (ChangeKind::Settle, r#""settle""#),
+            (ChangeKind::Split { shard: one, at: HashKey(255) }, r#"{"split":{"shard":1,"at":"ff"}}"#),
+            (ChangeKind::Merge { lower: one, upper: two }, r#"{"merge":{"lower":1,"upper":2}}"#),
+            (ChangeKind::SplitAll { target: 5 }, r#"{"split_all":{"target":5}}"#),
+            (ChangeKind::MergeDown { target: 6 }, r#"{"merge_down":{"target":6}}"#),
+            (ChangeKind::Delete, r#""delete""#),
+        ] {
+            let change = Change { kind, not_before: Timestamp::ZERO };
+            let row = ChangeRow::of(&change);
+            check(&row, &format!(r#"{{"not_before":0,"kind":{text}}}"#));
+            assert_eq!(row.into_change(), Some(change));
+        }
+    }
+
+    #[test]
+    fn rows_of_later_versions_and_strange_rows_are_refused() {
+        let why = |text: &str| {
+            let key = Bytes::from_static(b"streams/name/s");
+            let stored = thalweg_catalog::Row { key, value: text.to_owned().into(), version: 1 };
+            decode::<NameRow>(&stored).expect_err("refused").to_string()
+        };
+        assert!(why(r#"{"v":2,"created":9,"more":1}"#).contains("of version 2"));
+        for text in ["", "{}", r#"{"v":1}"#, r#"{"v":1,"created":9,"more":1}"#, r#"{"v":1,"created":"9"}"#] {
+            assert!(why(text).contains("streams/name/s"), "{text}");
+        }
+    }
+}

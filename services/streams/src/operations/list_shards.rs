@@ -2,7 +2,7 @@
 //!
 //! AWS refuses a token together with the members of the first call. botocore's paginator (and so the AWS CLI) sends
 //! both, and so fails from page two on; here they are accepted as long as they say what the token says
-//! (`docs/decisions/0010-list-shards-paginator.md`).
+//! (`docs/decisions/0010-list-shards-takes-what-a-token-says.md`).
 
 use std::sync::Arc;
 
