@@ -23,8 +23,9 @@ const CONTEXT: &[u8] = b"thalweg page token 1\0";
 pub(crate) enum Position {
     /// ListStreams: after this name.
     Streams { after: String },
-    /// ListShards of a stream: after this index, with the filter and the start of the first call.
-    Shards { stream: u64, after: u32, filter: Filter, start: Option<u32> },
+    /// ListShards of a stream: after this index, with the filter and the start of the first call. The id decides
+    /// which stream it is; the name is for the error when it is gone.
+    Shards { stream: u64, name: String, after: u32, filter: Filter, start: Option<u32> },
     /// ListStreamConsumers of a stream: after this name.
     Consumers { stream: u64, after: String },
 }
@@ -105,7 +106,8 @@ mod tests {
     const SECRET: [u8; 32] = [7; 32];
 
     fn position() -> Position {
-        Position::Shards { stream: 5, after: 999, filter: Filter::AtTimestamp(-1), start: None }
+        let filter = Filter::AtTimestamp(-1);
+        Position::Shards { stream: 5, name: "s".to_owned(), after: 999, filter, start: None }
     }
 
     #[test]

@@ -46,11 +46,6 @@ impl Stream {
         self.change.as_ref().map_or(StreamStatus::Active, Change::status)
     }
 
-    /// Whether records can be put and read: ACTIVE, UPDATING, and DELETING as long as there is something.
-    pub(crate) fn is_readable(&self) -> bool {
-        self.status() != StreamStatus::Creating
-    }
-
     /// The journal's name of one of its shards.
     pub(crate) fn key(&self, shard: ShardIndex) -> ShardKey {
         ShardKey { stream: self.id, shard }

@@ -316,9 +316,11 @@ impl Streams {
         // They exist before they are open: nobody knows them before the commit below.
         self.journal.open_shards(stream.id, &opening).await?;
         let ends = self.journal.seal(&closing).await?;
+        // Not before anything that happened in them, even if the clock was set back.
         let mut at = self.now();
         for shard in closing {
-            at = at.max(self.journal.tail(shard)?.last_arrival);
+            let opened = stream.shards.get(shard.shard).expect("a plan closes listed shards").opened;
+            at = at.max(opened).max(self.journal.tail(shard)?.last_arrival);
         }
         let closed = plan.closing.iter().zip(ends).map(|(index, end)| (*index, Closed { at, end }));
         let (shards, changed) = after(&stream.shards, &plan, closed.collect(), at, self.now());

@@ -51,6 +51,7 @@ pub(crate) async fn run(streams: &Streams, input: ListShardsInput) -> Result<Lis
         next_token: last.map(|last| {
             streams.token(Position::Shards {
                 stream: stream.id.0,
+                name: stream.name.to_string(),
                 after: last.index.0,
                 filter: query.filter,
                 start: query.start.map(|index| index.0),
@@ -84,7 +85,7 @@ fn first_page(streams: &Streams, input: &ListShardsInput) -> Result<Query, Failu
 
 /// A call with a token: whatever else it says must be what the token says.
 fn next_page(streams: &Streams, input: &ListShardsInput, token: &str) -> Result<Query, Failure> {
-    let Some(Position::Shards { stream: id, after, filter, start }) = streams.position(token)? else {
+    let Some(Position::Shards { stream: id, name, after, filter, start }) = streams.position(token)? else {
         return Err(match named(input) {
             Some(member) => errors::together_with_token(member),
             None => errors::invalid_token(),
@@ -109,9 +110,8 @@ fn next_page(streams: &Streams, input: &ListShardsInput, token: &str) -> Result<
         return Err(errors::together_with_token("ExclusiveStartShardId"));
     }
     // The stream may have been deleted since, and another made in its name.
-    let stream = streams.stream(StreamId(id)).ok_or_else(|| {
-        errors::stream_not_found(input.stream_name.as_deref().unwrap_or_default(), &streams.settings.account)
-    })?;
+    let stream = streams.stream(StreamId(id));
+    let stream = stream.ok_or_else(|| errors::stream_not_found(&name, &streams.settings.account))?;
     Ok(Query { stream, filter, start, after: Some(ShardIndex(after)) })
 }
 

@@ -166,8 +166,11 @@ async fn tokens_stand_alone_or_with_what_they_say() {
     assert_eq!(next.as_ref().map(ids), Ok(vec!["2", "3"]), "tokens outlive a restart");
     world.delete("s").await.expect("it can be deleted");
     world.create("s", 5).await;
-    let failure = list(&world, with_token(ListShardsInput::default())).await.expect_err("of another stream");
-    assert_eq!(failure.code, "ResourceNotFoundException");
+    assert_failure(
+        list(&world, with_token(ListShardsInput::default())).await,
+        "ResourceNotFoundException",
+        "Stream s under account 123456789012 not found.",
+    );
     world.clock.advance(Duration::from_millis(300_001));
     let failure = list(&world, with_token(ListShardsInput::default())).await.expect_err("too late");
     assert_eq!(failure.code, "ExpiredNextTokenException");

@@ -2,7 +2,7 @@
 
 use thalweg_journal::RunOutcome;
 use thalweg_model::kinesis::*;
-use thalweg_types::SequenceNumber;
+use thalweg_types::{SequenceNumber, Timestamp};
 
 use crate::world::*;
 
@@ -100,5 +100,23 @@ async fn many_splits_within_a_second_keep_numbers_rising() {
         let created = SequenceNumber::parse(&newest).expect("well formed").created().as_seconds();
         let expected = u64::try_from(START + 1 + generation).expect("after the epoch");
         assert_eq!(created, expected, "one second after its parent, though no time passed");
+    }
+}
+
+#[tokio::test]
+async fn times_of_shards_follow_each_other_though_the_clock_is_set_back() {
+    let world = World::new().await;
+    world.create("s", 1).await;
+    world.append(1, 0).await;
+    world.clock.set_wall(Timestamp::from_seconds(START - 1000));
+    world.split("s", "shardId-0", "1000").await.expect("it can be split");
+    world.clock.set_wall(Timestamp::from_seconds(START - 2000));
+    world.merge("s", "shardId-1", "shardId-2").await.expect("they are neighbours");
+    let shards = world.shards("s").await;
+    assert_whole(&shards);
+    for shard in &shards[..3] {
+        let ending = shard.sequence_number_range.ending_sequence_number.as_ref().expect("it is closed");
+        let ending = SequenceNumber::parse(ending).expect("well formed");
+        assert_eq!(ending.arrival(), Timestamp::from_seconds(START), "{}", shard.shard_id);
     }
 }
