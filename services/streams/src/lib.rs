@@ -3,8 +3,6 @@
 //! Meets the gateway only at the generated trait (`thalweg_api::kinesis::Kinesis`), and storage only at the traits
 //! `Journal` and `Catalog`. `operations/` has a file for each operation.
 
-#![allow(dead_code, reason = "until every operation that uses it is here")]
-
 mod account;
 mod change;
 mod commitment;
