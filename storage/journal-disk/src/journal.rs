@@ -23,15 +23,12 @@ use crate::reader::{LoadError, Readers};
 use crate::recovery::{self, Recovered};
 use crate::retention::Retention;
 use crate::ring::Ring;
+use crate::segment::SegmentName;
 use crate::settings::Settings;
 use crate::shards::{ChunksFound, Found, Shard, ShardTable, TimeFound, cut};
 use crate::status::Status;
 use crate::tail_cache::TailCache;
 use crate::{grow, merge, scrub};
-
-/// How often a read looks a chunk up again whose segment was replaced under it. Each time, a rewrite or an expiry
-/// of a whole segment must have come between.
-const LOOKUPS_MAX: usize = 8;
 
 /// The embedded journal: a write-ahead ring, segments, and everything read back after a crash.
 pub struct DiskJournal {
@@ -219,15 +216,15 @@ impl DiskJournal {
         if tail.deleted {
             return Err(LoadError::Failed(ReadError::UnknownShard(shard.key)));
         }
-        if tail.trimmed > found.from {
-            return Err(LoadError::Gone);
-        }
-        Ok(cut(views, found.from, &read, tail))
+        let from = found.from.max(tail.trimmed);
+        views.retain(|view| view.end() > from);
+        Ok(cut(views, from, &read, tail))
     }
 
     async fn read_shard(&self, read: Read) -> Result<ReadAnswer, ReadError> {
         let shard = self.shard(read.shard)?;
-        for _ in 0..LOOKUPS_MAX {
+        let mut gone = None;
+        loop {
             let found = {
                 let state = shard.state();
                 if state.tail.deleted {
@@ -241,19 +238,16 @@ impl DiskJournal {
             };
             match self.read_chunks(&shard, read, chunks).await {
                 Ok(answer) => return Ok(answer),
-                Err(LoadError::Gone) => {}
                 Err(LoadError::Failed(error)) => return Err(error),
+                Err(LoadError::Gone(segment)) => look_again(&mut gone, segment)?,
             }
         }
-        Err(ReadError::Disk(format!(
-            "the segments of {} changed {LOOKUPS_MAX} times under a read",
-            read.shard
-        )))
     }
 
     async fn find_time_in_shard(&self, key: ShardKey, at: Timestamp) -> Result<Offset, ReadError> {
         let shard = self.shard(key)?;
-        for _ in 0..LOOKUPS_MAX {
+        let mut gone = None;
+        loop {
             let found = shard.state().find_time(at);
             let chunk = match found {
                 TimeFound::At(offset) => return Ok(offset),
@@ -265,11 +259,10 @@ impl DiskJournal {
                     let first = run.map_or(chunk.row.end(), |run| run.first);
                     return Ok(first.max(shard.state().tail.trimmed));
                 }
-                Err(LoadError::Gone) => {}
                 Err(LoadError::Failed(error)) => return Err(error),
+                Err(LoadError::Gone(segment)) => look_again(&mut gone, segment)?,
             }
         }
-        Err(ReadError::Disk(format!("the segments of {key} changed {LOOKUPS_MAX} times under a search")))
     }
 
     async fn end(&self) {
@@ -295,6 +288,16 @@ impl Drop for DiskJournal {
         self.engine.enter(Phase::Ended);
         self.engine.queue.close("the journal was dropped");
     }
+}
+
+/// A segment was not there. It may have been replaced or removed after it was looked up; the second time it is the
+/// same one, somebody else took it away. (Each replacement has a name of its own, so that this comes to an end.)
+fn look_again(gone: &mut Option<SegmentName>, segment: SegmentName) -> Result<(), ReadError> {
+    if gone.replace(segment) == Some(segment) {
+        let what = "the file is missing".to_owned();
+        return Err(ReadError::Corrupt { file: segment.data_path(), position: 0, what });
+    }
+    Ok(())
 }
 
 /// Where a recovered shard goes on.

@@ -44,8 +44,8 @@ impl LoadedChunk {
 /// Why a chunk could not be read.
 #[derive(Clone, Debug)]
 pub(crate) enum LoadError {
-    /// Its segment was removed or replaced meanwhile: look the chunk up again.
-    Gone,
+    /// Its segment was removed or replaced meanwhile, or the shard was trimmed: look again.
+    Gone(SegmentName),
     Failed(ReadError),
 }
 
@@ -203,7 +203,7 @@ impl Readers {
         }
         let file =
             disk.open(&segment.data_path(), Access::ReadOnly).await.map_err(|error| match error.kind {
-                DiskErrorKind::NotFound => LoadError::Gone,
+                DiskErrorKind::NotFound => LoadError::Gone(*segment),
                 _ => LoadError::Failed(ReadError::Disk(error.to_string())),
             })?;
         let mut files = self.files();

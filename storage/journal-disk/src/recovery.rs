@@ -159,8 +159,14 @@ async fn load_chunks(
 ) -> Result<BTreeMap<ShardKey, VecDeque<ChunkRef>>, OpenError> {
     let mut chunks: BTreeMap<ShardKey, VecDeque<ChunkRef>> = BTreeMap::new();
     for (&stream, row) in &manifest.streams {
+        let directory = segment::directory(stream);
+        let files: BTreeSet<String> = disk.list(&directory).await?.into_iter().collect();
         for (&number, segment_row) in &row.segments {
             let name = SegmentName { stream, number, revision: segment_row.revision };
+            let path = name.data_path();
+            if !files.contains(path.rsplit('/').next().expect("a path has a last part")) {
+                return Err(OpenError::Missing { file: path, what: "the checkpoint names it".to_owned() });
+            }
             let rows = index::load(disk, journal, name, segment_row).await?;
             let segment = Arc::new(name);
             for (entry, row) in rows.into_iter().enumerate() {
