@@ -1,0 +1,363 @@
+//! What the engine does by itself as time passes and data comes and goes: expiry, trimming, deletion, rewriting of
+//! small chunks, rest when idle.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::Machine;
+use support::history::{History, is_throttled, read_all};
+use thalweg_journal::{AppendError, Journal, NotAppliedReason, Read, ReadError, RunOutcome};
+use thalweg_journal_disk::{DiskJournal, Settings};
+use thalweg_system::Clock;
+use thalweg_system::simulated::{CallKind, Crash, SimulatedDisk};
+use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const STREAM: StreamId = StreamId(7);
+
+fn shard(index: u32) -> ShardKey {
+    ShardKey { stream: STREAM, shard: ShardIndex(index) }
+}
+
+/// A machine, a journal on it, and what was asked of it.
+struct Scene {
+    machine: Machine,
+    journal: Arc<DiskJournal>,
+    history: History,
+}
+
+impl Scene {
+    async fn open_shards(&mut self, stream: StreamId, count: u32) {
+        let indexes: Vec<_> = (0..count).map(ShardIndex).collect();
+        self.journal.open_shards(stream, &indexes).await.expect("it takes writes");
+        for shard in indexes {
+            self.history.opened(ShardKey { stream, shard });
+        }
+    }
+
+    /// Appends one run, however often it is throttled first; answers its first offset and its arrival.
+    async fn put(&mut self, shard: ShardKey, count: u32, data_bytes: usize) -> (Offset, Timestamp) {
+        let append = self.history.append_for(&[(shard, count)], data_bytes);
+        loop {
+            match self.journal.append(append.clone()).await {
+                Ok(outcomes) => match outcomes[..] {
+                    [RunOutcome::Placed { first, arrival }] => return (first, arrival),
+                    ref other => panic!("the shard is open: {other:?}"),
+                },
+                Err(error) if is_throttled(&error) => self.wait(Duration::from_millis(10)).await,
+                Err(error) => panic!("it takes writes: {error}"),
+            }
+        }
+    }
+
+    /// Puts so many bytes into a shard.
+    async fn fill(&mut self, shard: ShardKey, bytes: usize) {
+        for _ in 0..bytes / 1000 {
+            self.put(shard, 2, 500).await;
+        }
+    }
+
+    async fn wait(&self, duration: Duration) {
+        self.machine.clock.sleep(duration).await;
+    }
+
+    /// Waits until `holds`, which chores will bring about.
+    async fn until(&self, what: &str, holds: impl Fn(&Scene) -> bool) {
+        for _ in 0..1000 {
+            if holds(self) {
+                return;
+            }
+            self.wait(self.machine.settings.chores_interval).await;
+        }
+        panic!("never: {what}");
+    }
+
+    fn segments(&self, stream: StreamId) -> usize {
+        let directory = format!("seg/{}/", stream.0);
+        let files = self.machine.disk.files();
+        files.iter().filter(|file| file.starts_with(&directory) && file.ends_with(".seg")).count()
+    }
+
+    async fn restart(&mut self, crash: Option<Crash>) {
+        match crash {
+            None => self.journal.shutdown().await,
+            Some(how) => self.machine.crash(how),
+        }
+        self.journal = self.machine.open().await;
+    }
+
+    async fn count(&self, shard: ShardKey) -> usize {
+        read_all(&*self.journal, shard).await.expect("it can be read").len()
+    }
+}
+
+/// For tests in which hours pass.
+fn slow_settings() -> Settings {
+    Settings { chores_interval: Duration::from_secs(60), ..Settings::tiny() }
+}
+
+/// Runs a test in a world of its own.
+fn in_scene<F: Future<Output = ()>>(settings: Settings, shards: u32, test: impl FnOnce(Scene) -> F) {
+    let machine = Machine::new(1, settings);
+    let spawn = machine.spawn.clone();
+    spawn.block_on(async {
+        let journal = machine.open().await;
+        let mut scene = Scene { machine, journal, history: History::default() };
+        scene.open_shards(STREAM, shards).await;
+        test(scene).await;
+    });
+}
+
+#[test]
+fn expired_segments_are_removed_and_what_is_covered_stays() {
+    in_scene(slow_settings(), 2, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        let mut arrivals = Vec::new();
+        for _ in 0..40 {
+            arrivals.push(scene.put(shard(0), 2, 4000).await);
+            scene.put(shard(1), 1, 4000).await;
+            scene.wait(HOUR).await;
+        }
+        // One hour of what is drained per segment, and a day of retention.
+        scene.until("old segments are removed", |scene| scene.segments(STREAM) <= 26).await;
+        let tail = scene.journal.tail(shard(0)).expect("it exists");
+        assert!(tail.trimmed > 0, "what was removed is trimmed");
+        let limit = Timestamp::from_millis(scene.machine.clock.wall().as_millis()).minus(24 * HOUR);
+        let (covered, _) = *arrivals.iter().find(|(_, arrival)| *arrival >= limit).expect("some are young");
+        assert!(tail.trimmed <= covered, "nothing that is covered is gone");
+        let trimmed = tail.trimmed;
+        for crash in [None, Some(Crash::PowerNothing)] {
+            scene.restart(crash).await;
+            let tail = scene.journal.tail(shard(0)).expect("it exists");
+            assert!(tail.trimmed >= trimmed, "what has expired does not come back");
+            assert_eq!(scene.count(shard(0)).await as u64, tail.next - tail.trimmed);
+        }
+        // An idle stream's segments go, too, once their time has come.
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        scene.wait(25 * HOUR).await;
+        scene.until("all expired", |scene| scene.segments(STREAM) == 0).await;
+        // Offsets go on.
+        let next = scene.journal.tail(shard(0)).expect("it exists").next;
+        assert_eq!(scene.put(shard(0), 1, 10).await.0, next);
+    });
+}
+
+#[test]
+fn a_longer_retention_does_not_bring_back_what_a_shorter_one_took() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 48 * HOUR);
+        let mut placed = Vec::new();
+        for _ in 0..30 {
+            placed.push(scene.put(shard(0), 1, 3000).await);
+            scene.wait(HOUR).await;
+        }
+        // Chores look once a minute: no record's day ends in this one.
+        scene.wait(HOUR / 2).await;
+        let limit = scene.machine.clock.wall().minus(24 * HOUR);
+        let (expected, _) = *placed.iter().find(|(_, arrival)| *arrival >= limit).expect("some are young");
+        // Both at once: the shorter one counts.
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        scene.journal.set_retention(STREAM, 72 * HOUR);
+        scene
+            .until("it is trimmed to the record", |scene| {
+                scene.journal.tail(shard(0)).expect("it exists").trimmed >= expected
+            })
+            .await;
+        let tail = scene.journal.tail(shard(0)).expect("it exists");
+        assert_eq!(tail.trimmed, expected, "to the record, and not further");
+        scene.restart(Some(Crash::PowerNothing)).await;
+        assert_eq!(scene.journal.tail(shard(0)).expect("it exists").trimmed, expected);
+    });
+}
+
+#[test]
+fn a_wall_clock_that_jumps_ahead_expires_nothing_until_it_is_confirmed() {
+    for confirmed_by_hand in [true, false] {
+        in_scene(slow_settings(), 1, |mut scene| async move {
+            scene.journal.set_retention(STREAM, 24 * HOUR);
+            scene.fill(shard(0), 100_000).await;
+            let (segments, count) = (scene.segments(STREAM), scene.count(shard(0)).await);
+            assert!(segments > 1, "something was drained");
+            let wall = scene.machine.clock.wall();
+            scene.machine.clock.set_wall(wall.plus(365 * 24 * HOUR));
+            scene.wait(HOUR / 2).await;
+            assert_eq!((scene.segments(STREAM), scene.count(shard(0)).await), (segments, count));
+            // A restart does not make the clock right.
+            scene.restart(Some(Crash::Process)).await;
+            scene.journal.set_retention(STREAM, 24 * HOUR);
+            scene.wait(HOUR / 2).await;
+            assert_eq!((scene.segments(STREAM), scene.count(shard(0)).await), (segments, count));
+            if confirmed_by_hand {
+                scene.journal.confirm_clock();
+            } else {
+                scene.wait(HOUR).await;
+            }
+            scene.until("it expires now", |scene| scene.segments(STREAM) == 0).await;
+        });
+    }
+}
+
+#[test]
+fn trimmed_segments_are_removed() {
+    in_scene(Settings::tiny(), 2, |mut scene| async move {
+        scene.fill(shard(0), 200_000).await;
+        scene.fill(shard(1), 200_000).await;
+        assert!(scene.segments(STREAM) >= 4, "there are several segments");
+        let middle = scene.journal.tail(shard(0)).expect("it exists").next / 2;
+        let before = scene.segments(STREAM);
+        scene.journal.trim(&[(shard(0), middle)]).await.expect("it takes writes");
+        scene.until("segments of the older half go", |scene| scene.segments(STREAM) < before).await;
+        scene.restart(Some(Crash::PowerNothing)).await;
+        let tail = scene.journal.tail(shard(0)).expect("it exists");
+        assert_eq!(tail.trimmed, middle);
+        assert_eq!(scene.count(shard(0)).await as u64, tail.next - middle);
+        let ends =
+            [0, 1].map(|index| (shard(index), scene.journal.tail(shard(index)).expect("it exists").next));
+        scene.journal.trim(&ends).await.expect("it takes writes");
+        scene.until("nothing is left", |scene| scene.segments(STREAM) == 0).await;
+        scene.restart(None).await;
+        assert_eq!(scene.put(shard(0), 1, 10).await.0, ends[0].1, "offsets go on");
+    });
+}
+
+#[test]
+fn a_deleted_streams_files_go_and_its_id_stays_taken() {
+    in_scene(Settings::tiny(), 1, |mut scene| async move {
+        let other = StreamId(8);
+        let key = ShardKey { stream: other, shard: ShardIndex(0) };
+        scene.open_shards(other, 1).await;
+        scene.fill(key, 100_000).await;
+        scene.fill(shard(0), 50_000).await;
+        assert!(scene.segments(other) > 0, "something was drained");
+        scene.journal.delete_stream(other).await.expect("it takes writes");
+        assert_eq!(scene.journal.tail(key).expect_err("it is gone"), ReadError::UnknownShard(key));
+        for crash in [Some(Crash::PowerNothing), Some(Crash::Process), None] {
+            let refused =
+                scene.journal.open_shards(other, &[ShardIndex(0)]).await.expect_err("ids are used once");
+            assert_eq!(refused, AppendError::NotApplied(NotAppliedReason::UnknownShard(key)));
+            scene.restart(crash).await;
+            assert_eq!(scene.journal.shards().len(), 1, "it does not come back");
+        }
+        scene.until("its files are gone", |scene| scene.segments(other) == 0).await;
+        // The ring comes round, and nothing of it is left anywhere.
+        scene.fill(shard(0), 600_000).await;
+        scene.restart(Some(Crash::PowerNothing)).await;
+        assert_eq!(scene.journal.shards().len(), 1, "it does not come back");
+    });
+}
+
+#[test]
+fn segments_of_small_chunks_are_rewritten_and_hold_the_same() {
+    const SHARDS: u32 = 12;
+    in_scene(Settings::tiny(), SHARDS, |mut scene| async move {
+        for _ in 0..60 {
+            for index in 0..SHARDS {
+                scene.put(shard(index), 1, 150).await;
+            }
+        }
+        let mut expected = BTreeMap::new();
+        for index in 0..SHARDS {
+            expected.insert(index, read_all(&*scene.journal, shard(index)).await.expect("it can be read"));
+        }
+        let rewritten = |scene: &Scene| {
+            let files = scene.machine.disk.files();
+            files.iter().any(|file| file.ends_with("-1.seg"))
+                && !files.contains(&"seg/7/00000000-0.seg".to_owned())
+        };
+        scene.until("a segment is rewritten", rewritten).await;
+        for crash in [None, Some(Crash::Process), Some(Crash::PowerNothing)] {
+            for (index, expected) in &expected {
+                let found = read_all(&*scene.journal, shard(*index)).await.expect("it can be read");
+                assert!(found == *expected, "shard {index} holds what it held");
+                for (offset, (arrival, _)) in expected.iter().enumerate() {
+                    let first = expected.partition_point(|(other, _)| other < arrival);
+                    assert!(first <= offset, "times do not decrease");
+                    let at =
+                        scene.journal.find_time(shard(*index), *arrival).await.expect("it can be searched");
+                    assert_eq!(at, first as u64);
+                }
+            }
+            scene.restart(crash).await;
+        }
+    });
+}
+
+#[test]
+fn a_caught_up_reader_never_touches_the_disk() {
+    in_scene(Settings::tiny(), 1, |mut scene| async move {
+        scene.fill(shard(0), 100_000).await;
+        for _ in 0..50 {
+            let (first, _) = scene.put(shard(0), 1, 100).await;
+            let reads = scene.machine.disk.calls_of(CallKind::Read);
+            let read = Read {
+                shard: shard(0),
+                from: first,
+                records_max: 10,
+                bytes_max: 10_000,
+                not_before: Timestamp::ZERO,
+            };
+            let answer = scene.journal.read(read).await.expect("it can be read");
+            assert_eq!(answer.runs.len(), 1);
+            assert_eq!(scene.machine.disk.calls_of(CallKind::Read), reads);
+        }
+    });
+}
+
+/// Writes to the ring.
+fn ring_writes(disk: &SimulatedDisk) -> usize {
+    let log = disk.take_log();
+    log.iter().filter(|call| call.kind == CallKind::WriteDurable && call.path.starts_with("wal/")).count()
+}
+
+#[test]
+fn an_idle_journal_confirms_once_and_rests() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.fill(shard(0), 60_000).await;
+        scene.wait(Duration::from_secs(1)).await;
+        ring_writes(&scene.machine.disk);
+        scene.put(shard(0), 1, 100).await;
+        scene.wait(HOUR).await;
+        assert_eq!(ring_writes(&scene.machine.disk), 2, "the append and one confirmation");
+        let figures = scene.journal.figures();
+        assert_eq!(figures.read_cache_bytes, 0, "caches are freed");
+        assert_eq!(figures.cached_bytes, figures.undrained_bytes, "what was drained is let go of");
+    });
+}
+
+#[test]
+fn after_a_clean_end_nothing_is_replayed() {
+    in_scene(Settings::tiny(), 2, |mut scene| async move {
+        scene.fill(shard(0), 30_000).await;
+        scene.journal.shutdown().await;
+        scene.machine.disk.take_log();
+        scene.journal = scene.machine.open().await;
+        let log = scene.machine.disk.take_log();
+        let slots = scene.journal.figures().slots as usize;
+        let ring_reads =
+            log.iter().filter(|call| call.kind == CallKind::Read && call.path.starts_with("wal/"));
+        assert_eq!(ring_reads.count(), slots, "only the slots' headers are read");
+        assert_eq!(scene.journal.figures().undrained_bytes, 0);
+        assert_eq!(scene.count(shard(0)).await, 60);
+    });
+}
+
+#[test]
+fn caches_stay_within_their_bounds() {
+    let settings = Settings { chunk_cache_bytes_max: 20_000, ..Settings::tiny() };
+    in_scene(settings, 1, |mut scene| async move {
+        for _ in 0..20 {
+            scene.fill(shard(0), 30_000).await;
+            scene.count(shard(0)).await;
+            let figures = scene.journal.figures();
+            assert!(figures.read_cache_bytes <= 20_000, "{figures:?}");
+            let settings = &scene.machine.settings;
+            let most =
+                settings.undrained_bytes_max + settings.tail_cache_bytes_max + settings.request_bytes_max;
+            assert!(figures.cached_bytes <= most, "{figures:?}");
+            assert!(figures.ring_bytes <= settings.ring_bytes_max, "{figures:?}");
+        }
+    });
+}
