@@ -20,8 +20,8 @@ use thalweg_system::{Clock, Disk, Random};
 use crate::config::{Config, LimitsChoice, StorageConfig};
 use crate::start_error::StartError;
 
-/// Where the catalog is in the data directory; the journal has `wal` and `seg` and what it needs beside them.
-const CATALOG_DIRECTORY: &str = "catalog";
+/// Where the catalog is in the data directory (docs/formats/catalog.md); the journal has its files beside it.
+const CATALOG_DIRECTORY: &str = "meta";
 
 /// A server's parts, recovered and ready, not listening yet.
 pub(crate) struct Parts {

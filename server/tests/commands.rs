@@ -6,10 +6,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
 use serde_json::{Value, json};
-use support::{Running, Server, command, data_by_key, fresh_directory, run};
+use support::{Running, Server, client, command, data_by_key, fresh_directory, run, runtime};
 
 fn text<'a>(object: &'a Value, name: &str) -> &'a str {
     object[name].as_str().unwrap_or_else(|| panic!("{name} is no text in {object}"))
@@ -182,7 +181,7 @@ fn tail_unpacks_aggregated_records() {
         \x0a\x03pk1\x0a\x03pk2\x12\x03123\
         \x1a\x09\x08\x00\x1a\x05hello\x1a\x09\x08\x00\x1a\x05world\x1a\x08\x08\x01\x10\x00\x1a\x02!!\
         \xe9\xa5\xf7\x49\x6b\x78\x4f\x93\xa2\x1c\x53\x84\x02\xfe\xed\x91";
-    let runtime = aws_runtime();
+    let runtime = runtime();
     let client = client(&server);
     let put = client.put_record().stream_name("orders").partition_key("a").data(Blob::new(aggregated));
     let placed = runtime.block_on(put.send()).expect("the record is put");
@@ -197,19 +196,6 @@ fn tail_unpacks_aggregated_records() {
     assert!(records.iter().all(|record| text(record, "sequenceNumber") == placed.sequence_number()));
     let limited = server.run(&["tail", "orders", "--no-follow", "--limit", "2"]).ok();
     assert_eq!(limited.stdout, b"hello\nworld\n");
-}
-
-fn aws_runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("no needs")
-}
-
-fn client(server: &Server) -> aws_sdk_kinesis::Client {
-    let config = aws_sdk_kinesis::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .endpoint_url(&server.endpoint);
-    aws_sdk_kinesis::Client::from_conf(config.build())
 }
 
 #[test]

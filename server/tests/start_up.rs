@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 
 use support::{Finished, Running, Server, command, fresh_directory, run};
 
@@ -119,6 +120,52 @@ fn a_data_directory_that_cannot_be_ours_is_refused_and_left_alone() {
     serve(home, &["--data-dir", "foreign/letter.txt"]).check_failure(1, &["letter.txt", "not a directory"]);
     // No one can create a directory there, root included.
     serve(home, &["--data-dir", "/proc/thalweg-data"]).check_failure(1, &["/proc/thalweg-data"]);
+}
+
+#[test]
+fn data_of_a_newer_version_is_refused_by_name_and_left_alone() {
+    let mut server = Server::start(&[]);
+    server.running.signal("TERM");
+    server.running.finish().ok();
+    let home = server.directory.path();
+    // The header of a log file (docs/formats/catalog.md): magic, checksum of the rest of its block, version, block.
+    let log = home.join("thalweg-data/meta/log-a");
+    let mut bytes = fs::read(&log).expect("it is there");
+    let block = u32::from_le_bytes(bytes[12..16].try_into().expect("four bytes")) as usize;
+    bytes[8..12].copy_from_slice(&9u32.to_le_bytes());
+    let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes[8..block]);
+    bytes[4..8].copy_from_slice(&u32::try_from(checksum).expect("it has 32 bits").to_le_bytes());
+    fs::write(&log, &bytes).expect("it is ours");
+    serve(home, &[]).check_failure(1, &["thalweg-data", "meta/log-a", "version 9", "start that one"]);
+    assert_eq!(fs::read(&log).expect("it is there"), bytes);
+
+    // One bit more, and it is damage.
+    bytes[8] ^= 1;
+    fs::write(&log, &bytes).expect("it is ours");
+    serve(home, &[]).check_failure(1, &["thalweg-data", "meta/log-a", "damaged at byte 0"]);
+}
+
+/// What needs a small volume needs a mount, which not every machine lets its tests make: says so where it cannot.
+#[test]
+fn a_full_volume_is_refused_in_one_line() {
+    let directory = fresh_directory();
+    let home = directory.path();
+    fs::create_dir(home.join("volume")).expect("it is ours");
+    let in_a_volume_of_1_mb = "mount -t tmpfs -o size=1m none volume && exec \"$@\"";
+    let in_namespace = |arguments: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", in_a_volume_of_1_mb, "sh"]);
+        unshare.args(arguments).current_dir(home);
+        unshare
+    };
+    let can_mount = in_namespace(&["true"]).output().is_ok_and(|output| output.status.success());
+    if !can_mount {
+        eprintln!("SKIPPED: this machine lets nobody mount a small volume");
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_thalweg");
+    let arguments = [program, "serve", "--listen", "127.0.0.1:0", "--data-dir", "volume/data"];
+    run(&mut in_namespace(&arguments), b"").check_failure(1, &["volume/data", "No space left", "make room"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use tempfile::TempDir;
 
 /// The program under test.
@@ -284,4 +285,19 @@ pub fn data_by_key(records: &[serde_json::Value]) -> BTreeMap<String, Vec<String
             .push(String::from_utf8(data).expect("these tests put text"));
     }
     by_key
+}
+
+/// A runtime for the SDK.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it has no needs")
+}
+
+/// The SDK's client of a server.
+pub fn client(server: &Server) -> aws_sdk_kinesis::Client {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(&server.endpoint);
+    aws_sdk_kinesis::Client::from_conf(config.build())
 }
