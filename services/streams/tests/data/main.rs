@@ -1,0 +1,14 @@
+//! The data operations over engines in memory: put, iterate, get, subscribe; called as the gateway calls them.
+
+mod bad_days;
+mod calls;
+mod hot;
+mod iterators;
+mod limits;
+mod puts;
+mod reads;
+mod resharding;
+mod subscriptions;
+#[allow(dead_code, reason = "the tests of the control operations need the rest of it")]
+#[path = "../control/world.rs"]
+mod world;
