@@ -32,7 +32,8 @@ const PER_ACCOUNT: &[(&str, u32)] = &[
     ("UpdateStreamWarmThroughput", 5),
 ];
 
-/// Requests a second, by operation, for each stream. Source: facts/aws-apis.md 2.11.
+/// Requests a second, by operation, for each stream. Source: facts/aws-apis.md 2.11; of those on resources and of
+/// the newer updates only that there is a limit (the model lists the error), so they have their siblings' 5.
 const PER_STREAM: &[(&str, u32)] = &[
     ("DecreaseStreamRetentionPeriod", 5),
     ("DeregisterStreamConsumer", 5),
@@ -42,11 +43,16 @@ const PER_STREAM: &[(&str, u32)] = &[
     ("IncreaseStreamRetentionPeriod", 5),
     ("ListShards", 1000),
     ("ListStreamConsumers", 5),
+    ("ListTagsForResource", 5),
     ("ListTagsForStream", 5),
     ("MergeShards", 5),
     ("RegisterStreamConsumer", 5),
     ("RemoveTagsFromStream", 5),
     ("SplitShard", 5),
+    ("TagResource", 5),
+    ("UntagResource", 5),
+    ("UpdateMaxRecordSize", 5),
+    ("UpdateStreamRecordDistributionStrategy", 5),
 ];
 
 fn rate(table: &[(&str, u32)], operation: &str) -> Option<u32> {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use thalweg_catalog::{CatalogError, CommitError, Condition, Version, Write};
 use thalweg_journal::{AppendError, NotAppliedReason, ReadError};
+use thalweg_model::kinesis::StreamStatus;
 use thalweg_shape::Failure;
 use thalweg_types::{HashKeyRange, ShardIndex, ShardKey, StreamId, Timestamp};
 use tokio::sync::OwnedMutexGuard;
@@ -132,6 +133,20 @@ impl Streams {
             return Err(errors::not_active(stream.name.as_str(), &self.settings.account, status));
         }
         Ok(())
+    }
+
+    /// Whether what belongs to a stream can be listed: not before it is ACTIVE for the first time, nor while it goes.
+    ///
+    /// # Errors
+    /// ResourceInUse.
+    pub(crate) fn check_listable(&self, stream: &Stream) -> Result<(), Failure> {
+        match stream.status() {
+            StreamStatus::Active | StreamStatus::Updating => Ok(()),
+            status @ (StreamStatus::Creating | StreamStatus::Deleting) => {
+                let account = &self.settings.account;
+                Err(errors::not_active(stream.name.as_str(), account, status.as_str()))
+            }
+        }
     }
 
     /// A change that begins now and is visible for as long as settings say.

@@ -13,6 +13,7 @@ pub(crate) async fn run(
 ) -> Result<GetResourcePolicyOutput, Failure> {
     streams.admit("GetResourcePolicy", None)?;
     let resource = streams.resolve_resource(&input.resource_arn, input.stream_id.as_deref())?;
+    streams.check_active(resource.stream())?;
     let policy = match streams.catalog.get(&resource.policy_key()).await {
         Ok(None) => Ok("{}".to_owned()),
         Ok(Some(row)) => rows::decode(&row).map(|row: PolicyRow| row.policy).map_err(|e| e.to_string()),

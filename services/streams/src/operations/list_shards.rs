@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use thalweg_model::kinesis::{ListShardsInput, ListShardsOutput, ShardFilter, ShardFilterType, StreamStatus};
+use thalweg_model::kinesis::{ListShardsInput, ListShardsOutput, ShardFilter, ShardFilterType};
 use thalweg_shape::Failure;
 use thalweg_types::limits::LIST_SHARDS_PAGE;
 use thalweg_types::{ShardIndex, StreamId, Timestamp};
@@ -39,9 +39,7 @@ pub(crate) async fn run(streams: &Streams, input: ListShardsInput) -> Result<Lis
     if input.stream_creation_timestamp.is_some_and(|at| !view::was_created_at(stream, at)) {
         return Err(errors::no_stream_created_then(stream.name.as_str(), account));
     }
-    if !matches!(stream.status(), StreamStatus::Active | StreamStatus::Updating) {
-        return Err(errors::not_active(stream.name.as_str(), account, stream.status().as_str()));
-    }
+    streams.check_listable(stream)?;
     let limit = input.max_results.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIST_SHARDS_PAGE);
     let selected = select(stream, query.filter, streams.now());
     let mut rest = selected.into_iter().filter(|shard| Some(shard.index) > query.after);

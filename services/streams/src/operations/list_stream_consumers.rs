@@ -22,6 +22,7 @@ pub(crate) async fn run(
     if input.stream_creation_timestamp.is_some_and(|at| !view::was_created_at(&stream, at)) {
         return Err(errors::no_stream_created_then(stream.name.as_str(), account));
     }
+    streams.check_listable(&stream)?;
     let after = match input.next_token.as_deref() {
         None => None,
         Some(token) => match streams.position(token)? {

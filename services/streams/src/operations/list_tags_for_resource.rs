@@ -11,7 +11,10 @@ pub(crate) async fn run(
     streams: &Streams,
     input: ListTagsForResourceInput,
 ) -> Result<ListTagsForResourceOutput, Failure> {
-    let tags = match streams.resolve_resource(&input.resource_arn, input.stream_id.as_deref())? {
+    let resource = streams.resolve_resource(&input.resource_arn, input.stream_id.as_deref())?;
+    streams.admit_for("ListTagsForResource", resource.stream())?;
+    streams.check_listable(resource.stream())?;
+    let tags = match resource {
         Resource::Stream(stream) => view::tags(&stream.tags),
         Resource::Consumer(_, consumer) => view::tags(&consumer.tags),
     };

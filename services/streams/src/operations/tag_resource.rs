@@ -18,7 +18,9 @@ use crate::tags;
 
 pub(crate) async fn run(streams: &Streams, input: TagResourceInput) -> Result<(), Failure> {
     let account = &streams.settings.account;
-    match streams.resolve_resource(&input.resource_arn, input.stream_id.as_deref())? {
+    let resource = streams.resolve_resource(&input.resource_arn, input.stream_id.as_deref())?;
+    streams.admit_for("TagResource", resource.stream())?;
+    match resource {
         Resource::Stream(stream) => add_tags_to_stream::add(streams, &stream, input.tags).await,
         Resource::Consumer(stream, consumer) => {
             let resource = format!("consumer {} of stream {}", consumer.name, stream.name);

@@ -10,7 +10,9 @@ use crate::tags;
 
 pub(crate) async fn run(streams: &Streams, input: UntagResourceInput) -> Result<(), Failure> {
     let account = &streams.settings.account;
-    match streams.resolve_resource(&input.resource_arn, input.stream_id.as_deref())? {
+    let resource = streams.resolve_resource(&input.resource_arn, input.stream_id.as_deref())?;
+    streams.admit_for("UntagResource", resource.stream())?;
+    match resource {
         Resource::Stream(stream) => remove_tags_from_stream::remove(streams, &stream, &input.tag_keys).await,
         Resource::Consumer(stream, consumer) => {
             let resource = format!("consumer {} of stream {}", consumer.name, stream.name);

@@ -8,6 +8,7 @@ use crate::stream::Stream;
 
 pub(crate) async fn run(streams: &Streams, input: UpdateMaxRecordSizeInput) -> Result<(), Failure> {
     let stream = streams.resolve_stream(None, input.stream_arn.as_deref(), input.stream_id.as_deref())?;
+    streams.admit_for("UpdateMaxRecordSize", &stream)?;
     let mut changing = streams.lock_active(&stream).await?;
     let next = Stream {
         record_kib_max: u32::try_from(input.max_record_size_in_kib).expect("the model wants at least 1024"),

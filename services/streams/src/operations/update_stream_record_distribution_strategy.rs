@@ -12,6 +12,7 @@ pub(crate) async fn run(
     input: UpdateStreamRecordDistributionStrategyInput,
 ) -> Result<(), Failure> {
     let stream = streams.resolve_stream(None, Some(&input.stream_arn), input.stream_id.as_deref())?;
+    streams.admit_for("UpdateStreamRecordDistributionStrategy", &stream)?;
     let mut changing = streams.lock_active(&stream).await?;
     let stream = changing.stream.clone();
     let distribution = input.record_distribution_strategy;
