@@ -173,6 +173,10 @@ fn entries<'a>(scan: &mut impl Scan<'a>) -> Option<Vec<PutEntry<'a>>> {
                 _ => return None,
             }
         }
+        if entries.is_empty() {
+            // Once, for as many as there may be: 32 KiB that are not touched cost nothing, growing does.
+            entries.reserve_exact(PUT_RECORDS_COUNT_MAX);
+        }
         entries.push(PutEntry { partition_key, explicit_hash_key, data: data? });
     }
     Some(entries)
