@@ -160,7 +160,7 @@ fn a_full_volume_is_refused_in_one_line() {
     };
     let can_mount = in_namespace(&["true"]).output().is_ok_and(|output| output.status.success());
     if !can_mount {
-        eprintln!("SKIPPED: this machine lets nobody mount a small volume");
+        support::skip("a full volume: this machine lets nobody mount a small one");
         return;
     }
     let program = env!("CARGO_BIN_EXE_thalweg");
