@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Server, data_by_key};
+use support::{Running, Server, data_by_key};
 
 #[track_caller]
 fn check_restart(signal: &str) {
@@ -40,4 +40,19 @@ fn records_outlive_ctrl_c() {
 #[test]
 fn records_outlive_kill() {
     check_restart("KILL");
+}
+
+#[test]
+fn tail_waits_for_a_server_that_comes_back() {
+    let server = Server::start(&["--create-stream", "orders"]);
+    let mut tail =
+        Running::start(&mut server.command(&["tail", "orders", "--from", "trim-horizon", "--quiet"]));
+    server.run(&["put", "orders", "before"]).ok();
+    assert_eq!(tail.line().as_deref(), Some("before"));
+    let address = server.endpoint.strip_prefix("http://").expect("it is http").to_owned();
+    let server = server.restart("KILL", &["--listen", &address]);
+    server.run(&["put", "orders", "after"]).ok();
+    assert_eq!(tail.line().as_deref(), Some("after"), "not \"before\" again");
+    tail.signal("TERM");
+    assert_eq!(tail.finish().ok().stdout, b"");
 }

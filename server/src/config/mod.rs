@@ -214,6 +214,26 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_every_setting() {
+        let page = include_str!("../../../docs/operating/configuration.md");
+        let command = ServeArgs::augment_args(Command::new("serve"));
+        for argument in command.get_arguments().filter(|argument| argument.get_id() != "config") {
+            let name = argument.get_long().expect("every setting is a long flag");
+            let row = page.lines().find(|line| {
+                line.strip_prefix(&format!("| `--{name}")).is_some_and(|rest| rest.starts_with([' ', '[']))
+            });
+            let row = row.unwrap_or_else(|| panic!("no row for --{name}"));
+            let help = argument.get_help().expect("every setting has help").to_string();
+            let default = help.split("[default: ").nth(1).and_then(|rest| rest.strip_suffix(']'));
+            // Those without a default in the help are switches, and lists.
+            if let Some(default) = default {
+                let default = default.trim_end_matches(']');
+                assert!(row.contains(default), "--{name} has the default {default}: {row}");
+            }
+        }
+    }
+
+    #[test]
     fn a_setting_that_is_given_hides_the_file_s() {
         let file = parse_file("t", FULL_FILE).expect("the file is right");
         let merged = flags(&["--region=us-west-2", "--create-stream=c"]).or(file.clone());

@@ -214,7 +214,10 @@ impl Server {
     /// Starts one with flags and variables.
     #[track_caller]
     pub fn start_in(directory: TempDir, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let arguments = [&["serve", "--listen", "127.0.0.1:0"], flags].concat();
+        let mut arguments = [&["serve"], flags].concat();
+        if !flags.contains(&"--listen") {
+            arguments.extend(["--listen", "127.0.0.1:0"]);
+        }
         let mut command = command(directory.path(), &arguments);
         command.envs(variables.iter().copied());
         let mut running = Running::start(&mut command);
