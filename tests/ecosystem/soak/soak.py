@@ -85,6 +85,8 @@ def write_text(directories, size, path):
                     break
             if written == before:
                 raise Trouble(f"`git log -p` prints nothing in {directories}")
+            if written < size:
+                say(f"the text is only {written - before:,} bytes long: it is repeated")
     return written
 
 
