@@ -158,7 +158,9 @@ impl SequenceNumber {
         let (middle, right) = divide(low, self.low as u64);
         let (left, middle) = divide(high, middle);
         let mut text = [b'0'; DIGITS_MAX];
-        for (chunk, place) in [left, middle, right].into_iter().zip(text.chunks_exact_mut(CHUNK_DIGITS)) {
+        let (places, rest) = text.as_chunks_mut();
+        debug_assert!(rest.is_empty());
+        for (chunk, place) in [left, middle, right].into_iter().zip(places) {
             write_chunk(chunk, place);
         }
         let start = text.iter().position(|&digit| digit != b'0').unwrap_or(DIGITS_MAX - 1);
@@ -166,21 +168,63 @@ impl SequenceNumber {
     }
 }
 
-/// `high * 2^64 + low` by 10^19: quotient and remainder. Exact as long as `high` is below 10^19.
+/// `high * 2^64 + low` by 10^19: quotient and remainder. `high` is below 10^19.
+///
+/// A multiplication by the reciprocal and two corrections, by Möller and Granlund, "Improved division by invariant
+/// integers" (2011), algorithm 4: the processor's division of 128 bits takes several times as long, and a record in
+/// an answer needs three of them.
 fn divide(high: u64, low: u64) -> (u64, u64) {
-    let dividend = u128::from(high) << 64 | u128::from(low);
-    let quotient = (dividend / u128::from(CHUNK)) as u64;
-    (quotient, low.wrapping_sub(quotient.wrapping_mul(CHUNK)))
+    /// floor((2^128 - 1) / 10^19) - 2^64. The divisor has its top bit set, as the algorithm asks.
+    const RECIPROCAL: u64 = (u128::MAX / CHUNK as u128 - (1 << 64)) as u64;
+    debug_assert!(high < CHUNK, "or the quotient does not fit");
+    let guess = u128::from(RECIPROCAL) * u128::from(high) + (u128::from(high) << 64 | u128::from(low));
+    let mut quotient = ((guess >> 64) as u64).wrapping_add(1);
+    let mut remainder = low.wrapping_sub(quotient.wrapping_mul(CHUNK));
+    if remainder > guess as u64 {
+        quotient = quotient.wrapping_sub(1);
+        remainder = remainder.wrapping_add(CHUNK);
+    }
+    if remainder >= CHUNK {
+        quotient += 1;
+        remainder -= CHUNK;
+    }
+    (quotient, remainder)
 }
 
-/// Writes 19 digits, two at a time.
-fn write_chunk(mut chunk: u64, place: &mut [u8]) {
-    for pair in place[1..].rchunks_exact_mut(2) {
-        let two = chunk % 100;
-        chunk /= 100;
-        pair.copy_from_slice(&[b'0' + (two / 10) as u8, b'0' + (two % 10) as u8]);
+/// The digits of 0 to 99, two each.
+static PAIRS: [u8; 200] = {
+    let mut pairs = [0; 200];
+    let mut number = 0;
+    while number < 100 {
+        pairs[2 * number] = b'0' + (number / 10) as u8;
+        pairs[2 * number + 1] = b'0' + (number % 10) as u8;
+        number += 1;
     }
-    place[0] = b'0' + chunk as u8;
+    pairs
+};
+
+/// Writes 19 digits: three, eight and eight, which do not wait for each other.
+fn write_chunk(chunk: u64, place: &mut [u8; CHUNK_DIGITS]) {
+    const EIGHT: u64 = 100_000_000;
+    let (rest, right) = (chunk / EIGHT, (chunk % EIGHT) as u32);
+    let (left, middle) = ((rest / EIGHT) as u32, (rest % EIGHT) as u32);
+    place[0] = b'0' + (left / 100) as u8;
+    write_pair(left % 100, &mut place[1..3]);
+    write_eight(middle, &mut place[3..11]);
+    write_eight(right, &mut place[11..19]);
+}
+
+fn write_eight(number: u32, place: &mut [u8]) {
+    let (high, low) = (number / 10_000, number % 10_000);
+    write_pair(high / 100, &mut place[0..2]);
+    write_pair(high % 100, &mut place[2..4]);
+    write_pair(low / 100, &mut place[4..6]);
+    write_pair(low % 100, &mut place[6..8]);
+}
+
+fn write_pair(number: u32, place: &mut [u8]) {
+    let start = 2 * number as usize;
+    place.copy_from_slice(&PAIRS[start..start + 2]);
 }
 
 /// The decimal form of a sequence number, on the stack.
@@ -287,6 +331,17 @@ mod tests {
             prop_assert_eq!(read.shard(), ShardIndex(shard));
             prop_assert_eq!(read.offset_at(), offset);
             prop_assert_eq!(read.arrival().as_seconds(), arrival);
+        }
+
+        #[test]
+        fn division_is_exact(high in 0..CHUNK, low: u64, quotient: u64, remainder in 0..CHUNK) {
+            let dividend = u128::from(quotient) * u128::from(CHUNK) + u128::from(remainder);
+            // Dividends of both kinds: any, and those next to a multiple.
+            for dividend in [u128::from(high) << 64 | u128::from(low), dividend, dividend - u128::from(remainder)] {
+                let expected = (dividend / u128::from(CHUNK), dividend % u128::from(CHUNK));
+                let (quotient, remainder) = divide((dividend >> 64) as u64, dividend as u64);
+                prop_assert_eq!((u128::from(quotient), u128::from(remainder)), expected);
+            }
         }
 
         #[test]
