@@ -433,13 +433,6 @@ pub(crate) const INTERNAL_FAILURE_CODE: &str = "InternalFailure";
 /// The code of a record's failure.
 pub(crate) const THROUGHPUT_EXCEEDED_CODE: &str = "ProvisionedThroughputExceededException";
 
-/// A text that is no shard's id in any stream.
-pub(crate) fn no_shard_id(text: &str, stream: &str, account: &str) -> Failure {
-    model::resource_not_found(format!(
-        "Could not find shard {text} in stream {stream} under account {account}."
-    ))
-}
-
 pub(crate) fn shard_not_found(shard: ShardIndex, stream: &str, account: &str) -> Failure {
     model::resource_not_found(format!(
         "Shard {shard} in stream {stream} under account {account} does not exist"

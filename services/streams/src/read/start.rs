@@ -46,7 +46,8 @@ impl Asked<'_> {
     /// # Errors
     /// ResourceNotFound. The stream's name is the request's, whether there is such a stream or not.
     pub(crate) fn shard_index(&self, stream: &str, account: &str) -> Result<ShardIndex, Failure> {
-        ShardIndex::parse(self.shard_id).ok_or_else(|| errors::no_shard_id(self.shard_id, stream, account))
+        ShardIndex::parse(self.shard_id)
+            .ok_or_else(|| errors::could_not_find_shard(self.shard_id, stream, account))
     }
 
     /// The start that is meant, by the rules in AWS's order.
