@@ -16,7 +16,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use thalweg_journal::{Append, AppendError, CommitSender, NotAppliedReason, RunOutcome};
-use thalweg_system::{AlignedBuffer, DiskError};
+use thalweg_system::DiskError;
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 use crate::batch::{self, Batch, Entry, FLAG_CONFIRM, FLAG_EPOCH, Header, Kind, LogPoint};
@@ -405,7 +405,7 @@ impl Committer {
             previous_checksum: self.head.checksum,
             checksum: 0,
         };
-        let mut buffer = AlignedBuffer::with_capacity(total);
+        let mut buffer = self.engine.buffers.take(total);
         let checksum = batch::encode(&header, entries, parts.iter().map(|part| &part[..]), &mut buffer);
         slot.file.write_durable(self.head.offset, &buffer).await.map_err(Stop::Write)?;
         self.head = LogPoint {

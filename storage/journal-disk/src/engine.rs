@@ -9,6 +9,7 @@ use thalweg_system::{Clock, Disk};
 use thalweg_types::StreamId;
 use tokio::sync::{Notify, watch};
 
+use crate::buffer_pool::BufferPool;
 use crate::merge::MergeDesk;
 use crate::queue::Queue;
 use crate::reader::Readers;
@@ -42,6 +43,7 @@ pub(crate) struct Engine {
     pub(crate) shards: ShardTable,
     pub(crate) cache: TailCache,
     pub(crate) ring: Ring,
+    pub(crate) buffers: Arc<BufferPool>,
     pub(crate) status: Status,
     /// Off the write path: taken by the loops that end a checkpoint or add a slot.
     pub(crate) superblocks: tokio::sync::Mutex<Superblocks>,

@@ -13,6 +13,7 @@ use thalweg_system::{Clock, Disk, Random, Spawn, TaskHandle};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::buffer_pool::BufferPool;
 use crate::committer::{Committer, Place};
 use crate::engine::{Engine, Phase};
 use crate::error::OpenError;
@@ -99,6 +100,7 @@ impl DiskJournal {
             shards: table,
             cache: TailCache::new(batches, manifest.through.position, head),
             ring: Ring::new(slots, current),
+            buffers: BufferPool::new(settings.buffer_pool_bytes_max),
             status: Status::default(),
             superblocks: tokio::sync::Mutex::new(superblocks),
             drain_wanted: Notify::new(),

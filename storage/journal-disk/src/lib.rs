@@ -15,6 +15,7 @@
 //! sequence numbers, AWS.
 
 mod batch;
+mod buffer_pool;
 mod checkpoint;
 mod committer;
 mod drain;

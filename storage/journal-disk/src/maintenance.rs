@@ -244,7 +244,7 @@ impl Maintenance {
         if self.engine.status.drain_is_stuck() {
             self.drain_once().await?;
         }
-        self.rest_when_idle();
+        self.rest_when_idle().await?;
         let (wall, monotonic) = (self.engine.clock.wall(), self.engine.clock.monotonic());
         if self.engine.clock_confirmed.swap(false, Ordering::Relaxed) {
             self.expiry.confirm(wall, monotonic);
@@ -274,16 +274,24 @@ impl Maintenance {
         self.engine.status.set_brake(Brake::Space, reason);
     }
 
-    /// Frees caches when nothing was appended for a while.
-    fn rest_when_idle(&mut self) {
-        let monotonic = self.engine.clock.monotonic();
-        let durable = self.engine.cache.undrained(0).through;
+    /// Gives memory back when nothing was appended for a while.
+    async fn rest_when_idle(&mut self) -> Result<(), DiskError> {
+        let engine = Arc::clone(&self.engine);
+        let (settings, monotonic) = (&engine.settings, engine.clock.monotonic());
+        let durable = engine.cache.durable();
         if durable != self.last_seen.0 {
             self.last_seen = (durable, monotonic);
-        } else if monotonic.saturating_sub(self.last_seen.1) >= self.engine.settings.idle_after {
-            self.evict(self.engine.settings.tail_cache_idle_bytes_max);
-            self.engine.readers.rest();
+            return Ok(());
         }
+        if monotonic.saturating_sub(self.last_seen.1) < settings.idle_after {
+            return Ok(());
+        }
+        while engine.cache.undrained_bytes() > settings.idle_undrained_bytes_max && self.drain_once().await? {
+        }
+        self.evict(settings.tail_cache_idle_bytes_max);
+        engine.readers.rest();
+        engine.buffers.rest();
+        Ok(())
     }
 
     /// Trims what a changed retention no longer covers (or did not cover meanwhile): by an entry of the log, so
@@ -462,7 +470,7 @@ impl Maintenance {
     /// A clean end: everything into segments, and a superblock that says so.
     async fn end(&mut self) -> Result<(), DiskError> {
         while self.drain_once().await? {}
-        if self.engine.cache.undrained(0).through != self.manifest.through {
+        if self.engine.cache.durable() != self.manifest.through {
             // No space for it: the ring holds it, and the next start replays it.
             return Ok(());
         }

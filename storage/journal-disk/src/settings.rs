@@ -47,6 +47,10 @@ pub struct Settings {
     pub tail_cache_bytes_max: usize,
     /// …and down to this many once nothing was appended for [`Settings::idle_after`].
     pub tail_cache_idle_bytes_max: usize,
+    /// An idle engine drains until no more than this is undrained. See docs/decisions/0020.
+    pub idle_undrained_bytes_max: usize,
+    /// Memory of batches that is kept for the next ones, in bytes.
+    pub buffer_pool_bytes_max: usize,
     /// When an engine counts as idle.
     pub idle_after: Duration,
     /// A chunk takes no further run that would make it larger than this; one run is never cut.
@@ -67,7 +71,7 @@ pub struct Settings {
     pub disk_reserve_bytes: u64,
     /// …or less than this part of all its bytes, in thousandths. engine.md: 5 %.
     pub disk_reserve_permille: u32,
-    /// How long the queue is empty before the last batch is confirmed. See docs/decisions/0101.
+    /// How long the queue is empty before the last batch is confirmed. See docs/decisions/0020.
     pub confirm_after: Duration,
     /// How often time-driven chores (expiry, free space, idle memory) look.
     pub chores_interval: Duration,
@@ -101,6 +105,8 @@ impl Default for Settings {
             drain_bytes_max: 96 * MIB,
             tail_cache_bytes_max: 64 * MIB,
             tail_cache_idle_bytes_max: 4 * MIB,
+            idle_undrained_bytes_max: 16 * MIB,
+            buffer_pool_bytes_max: 32 * MIB,
             idle_after: Duration::from_secs(30),
             chunk_bytes_max: MIB,
             segment_bytes_max: 256 * MIB as u64,
@@ -140,6 +146,7 @@ impl Settings {
             drain_bytes_max: 32 * KIB,
             tail_cache_bytes_max: 8 * KIB,
             tail_cache_idle_bytes_max: 0,
+            idle_undrained_bytes_max: 4 * KIB,
             idle_after: Duration::from_secs(30),
             chunk_bytes_max: 4 * KIB,
             segment_bytes_max: 64 * KIB as u64,

@@ -65,6 +65,11 @@ impl TailCache {
         self.undrained.load(Ordering::Relaxed)
     }
 
+    /// The place behind the newest durable batch.
+    pub(crate) fn durable(&self) -> LogPoint {
+        self.state().durable
+    }
+
     /// All bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.state().cost

@@ -184,12 +184,14 @@ fn a_wall_clock_that_jumps_ahead_expires_nothing_until_it_is_confirmed() {
             let wall = scene.machine.clock.wall();
             scene.machine.clock.set_wall(wall.plus(365 * 24 * HOUR));
             scene.wait(HOUR / 2).await;
-            assert_eq!((scene.segments(STREAM), scene.count(shard(0)).await), (segments, count));
+            assert!(scene.segments(STREAM) >= segments, "no file is removed");
+            assert_eq!(scene.count(shard(0)).await, count);
             // A restart does not make the clock right.
             scene.restart(Some(Crash::Process)).await;
             scene.journal.set_retention(STREAM, 24 * HOUR);
             scene.wait(HOUR / 2).await;
-            assert_eq!((scene.segments(STREAM), scene.count(shard(0)).await), (segments, count));
+            assert!(scene.segments(STREAM) >= segments, "no file is removed");
+            assert_eq!(scene.count(shard(0)).await, count);
             if confirmed_by_hand {
                 scene.journal.confirm_clock();
             } else {
