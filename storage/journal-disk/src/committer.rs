@@ -27,6 +27,9 @@ use crate::settings::BLOCK_BYTES;
 use crate::shards::Shard;
 use crate::slot::{FIRST_BATCH, Slot};
 
+/// Why nothing is applied once the journal's handle is gone.
+const DROPPED: &str = "the journal was dropped";
+
 /// A shard's next place.
 pub(crate) struct Place {
     pub(crate) shard: Arc<Shard>,
@@ -138,9 +141,7 @@ impl Committer {
     async fn wait_for_work(&mut self) -> bool {
         loop {
             if self.engine.has_ended() {
-                self.refuse_pending(&AppendError::NotApplied(NotAppliedReason::Stopped(
-                    "it was dropped".to_owned(),
-                )));
+                self.refuse_pending(&AppendError::NotApplied(NotAppliedReason::Stopped(DROPPED.to_owned())));
                 return false;
             }
             self.engine.queue.take(&mut self.pending);
@@ -469,19 +470,22 @@ impl Committer {
 
     /// Ends for good. What was in the failed batch was dropped unanswered, which says "outcome unknown".
     fn stop(&mut self, stop: Stop) {
-        let error = match stop {
+        let reason = match stop {
             Stop::Write(error) => {
-                let reason = format!("a write to the journal failed: {error}");
+                let reason = format!("a write to the ring failed: {error}");
                 tracing::error!(reason, "the journal takes no more writes until restart; reads go on");
                 self.engine.status.stop_writes(&reason);
-                AppendError::NotApplied(NotAppliedReason::Stopped(reason))
+                NotAppliedReason::Stopped(reason)
             }
-            Stop::NoSlot(reason) => AppendError::NotApplied(NotAppliedReason::Throttled(reason)),
-            Stop::Ended => AppendError::NotApplied(NotAppliedReason::Stopped("it was dropped".to_owned())),
+            Stop::NoSlot(reason) => NotAppliedReason::Throttled(reason),
+            Stop::Ended => NotAppliedReason::Stopped(DROPPED.to_owned()),
         };
-        self.engine.queue.close(&error.to_string());
+        let (NotAppliedReason::Stopped(text) | NotAppliedReason::Throttled(text)) = &reason else {
+            unreachable!("one of the two was just made")
+        };
+        self.engine.queue.close(text);
         self.engine.queue.take(&mut self.pending);
-        self.refuse_pending(&error);
+        self.refuse_pending(&AppendError::NotApplied(reason));
     }
 
     fn refuse_pending(&mut self, error: &AppendError) {

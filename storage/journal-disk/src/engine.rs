@@ -59,6 +59,8 @@ pub(crate) struct Engine {
     pub(crate) retention: Retention,
     /// Somebody said that the wall clock is right; the maintenance loop takes it.
     pub(crate) clock_confirmed: AtomicBool,
+    /// The wall clock is in doubt, and nothing expires.
+    pub(crate) expiry_paused: AtomicBool,
     pub(crate) readers: Readers,
     pub(crate) merge: MergeDesk,
     /// Chunks that the scrub has read…

@@ -61,6 +61,8 @@ pub struct Figures {
     pub slots_free: u32,
     /// Bytes of the ring.
     pub ring_bytes: u64,
+    /// The wall clock jumped ahead: nothing expires until [`DiskJournal::confirm_clock`] or until it ran on evenly.
+    pub expiry_paused: bool,
     /// Stored chunks that were re-read since the start.
     pub chunks_scrubbed: u64,
     /// Of these, how many were damaged; each is in the log with its file and place.
@@ -110,6 +112,7 @@ impl DiskJournal {
             tombstones: std::sync::Mutex::new(tombstones.into_iter().collect()),
             retention: Retention::default(),
             clock_confirmed: AtomicBool::new(false),
+            expiry_paused: AtomicBool::new(false),
             readers,
             merge,
             chunks_scrubbed: AtomicU64::new(0),
@@ -157,6 +160,7 @@ impl DiskJournal {
             slots: ring.slots,
             slots_free: ring.free,
             ring_bytes: ring.bytes,
+            expiry_paused: self.engine.expiry_paused.load(Ordering::Relaxed),
             chunks_scrubbed: self.engine.chunks_scrubbed.load(Ordering::Relaxed),
             chunks_damaged: self.engine.chunks_damaged.load(Ordering::Relaxed),
         }

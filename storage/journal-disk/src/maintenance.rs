@@ -84,14 +84,18 @@ impl Maintenance {
     }
 
     async fn look(&mut self) -> Result<(), DiskError> {
-        while self.should_drain() && self.drain_once().await? {}
-        let now = self.engine.clock.monotonic();
-        let interval = self.engine.settings.chores_interval;
-        if self.chores_at.is_none_or(|last| now.saturating_sub(last) >= interval) {
-            self.chores_at = Some(now);
-            self.chores().await?;
+        loop {
+            // Between two rounds, too: under a load that never lets up, space must still be watched.
+            let now = self.engine.clock.monotonic();
+            let interval = self.engine.settings.chores_interval;
+            if self.chores_at.is_none_or(|last| now.saturating_sub(last) >= interval) {
+                self.chores_at = Some(now);
+                self.chores().await?;
+            }
+            if !self.should_drain() || !self.drain_once().await? {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// At a start that finds the ring full: drains until a slot is free. Where the crash came before the second
@@ -250,6 +254,7 @@ impl Maintenance {
             self.expiry.confirm(wall, monotonic);
         }
         let now = self.expiry.now(wall, monotonic);
+        self.engine.expiry_paused.store(now.is_none(), Ordering::Relaxed);
         if let Some(now) = now {
             self.apply_changed_retention(now).await;
         }

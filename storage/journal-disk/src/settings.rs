@@ -47,7 +47,7 @@ pub struct Settings {
     pub tail_cache_bytes_max: usize,
     /// …and down to this many once nothing was appended for [`Settings::idle_after`].
     pub tail_cache_idle_bytes_max: usize,
-    /// An idle engine drains until no more than this is undrained. See docs/decisions/0020.
+    /// An idle engine drains until no more than this is undrained. See docs/decisions/0030.
     pub idle_undrained_bytes_max: usize,
     /// Memory of batches that is kept for the next ones, in bytes.
     pub buffer_pool_bytes_max: usize,
@@ -71,7 +71,7 @@ pub struct Settings {
     pub disk_reserve_bytes: u64,
     /// …or less than this part of all its bytes, in thousandths. engine.md: 5 %.
     pub disk_reserve_permille: u32,
-    /// How long the queue is empty before the last batch is confirmed. See docs/decisions/0020.
+    /// How long the queue is empty before the last batch is confirmed. See docs/decisions/0030.
     pub confirm_after: Duration,
     /// How often time-driven chores (expiry, free space, idle memory) look.
     pub chores_interval: Duration,

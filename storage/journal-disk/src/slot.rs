@@ -93,12 +93,7 @@ async fn write_new(
 ) -> Result<Slot, DiskError> {
     let final_path = path(index);
     let file = disk.create(new_path, Access::Recycled).await?;
-    check_alignment(&*file).map_err(|reason| DiskError {
-        kind: DiskErrorKind::Io,
-        call: "open",
-        path: new_path.to_owned(),
-        reason,
-    })?;
+    check_alignment(&*file, new_path)?;
     let zeros = AlignedBuffer::zeroed(ZERO_WRITE_BYTES.min(bytes as usize));
     let mut written = 0;
     while written < bytes {
@@ -116,19 +111,27 @@ async fn write_new(
     Ok(Slot { index, bytes, file })
 }
 
-fn check_alignment(file: &dyn DiskFile) -> Result<(), String> {
+/// Whether the file takes writes of whole blocks of ours.
+pub(crate) fn check_alignment(file: &dyn DiskFile, path: &str) -> Result<(), DiskError> {
     let alignment = file.alignment();
     if BLOCK_BYTES.is_multiple_of(alignment) {
         return Ok(());
     }
-    Err(format!("the file system writes in units of {alignment} bytes, the ring in units of {BLOCK_BYTES}"))
+    Err(DiskError {
+        kind: DiskErrorKind::Io,
+        call: "use",
+        path: path.to_owned(),
+        reason: format!(
+            "its file system writes units of {alignment} bytes, the journal blocks of {BLOCK_BYTES}"
+        ),
+    })
 }
 
 /// Opens a slot that exists and checks that it is ours.
 pub(crate) async fn open(disk: &dyn Disk, journal: u64, index: u32) -> Result<Slot, OpenError> {
     let path = path(index);
     let file = disk.open(&path, Access::Recycled).await?;
-    check_alignment(&*file).map_err(OpenError::Settings)?;
+    check_alignment(&*file, &path)?;
     let length = file.length().await?;
     if length < FIRST_BATCH {
         return Err(OpenError::corrupt(&path, length, "the slot ends within its header"));

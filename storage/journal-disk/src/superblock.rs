@@ -11,6 +11,7 @@ use thalweg_system::{AlignedBuffer, Disk, DiskError, DiskFile};
 use crate::error::OpenError;
 use crate::layout::{get_u32, get_u64, put_u32, put_u64, sum_behind_first_field};
 use crate::settings::BLOCK_BYTES;
+use crate::slot::check_alignment;
 
 /// `TWSB` in the file.
 const MAGIC: u32 = u32::from_le_bytes(*b"TWSB");
@@ -98,6 +99,7 @@ impl Superblocks {
                 }
                 other => other?,
             };
+            check_alignment(&*file, path)?;
             file.write_durable(0, &first.encode()).await?;
             files.push(file);
         }
@@ -122,6 +124,7 @@ impl Superblocks {
                 }
                 other => other?,
             };
+            check_alignment(&*file, path)?;
             let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
             let read = match file.read(0, &mut block).await {
                 Err(error) if error.kind == DiskErrorKind::EndOfFile => {

@@ -68,7 +68,8 @@ impl History {
     }
 
     pub(crate) fn asked_trim(&mut self, shard: ShardKey, before: Offset, answered: bool) {
-        let expected = self.shards.get_mut(&shard).expect("it was opened");
+        // A deletion may have come between.
+        let Some(expected) = self.shards.get_mut(&shard) else { return };
         expected.trimmed_max = expected.trimmed_max.max(before);
         if answered {
             expected.trimmed_min = expected.trimmed_min.max(before);
@@ -77,12 +78,13 @@ impl History {
 
     /// Retention may have taken everything so far.
     pub(crate) fn may_expire(&mut self, shard: ShardKey) {
-        let expected = self.shards.get_mut(&shard).expect("it was opened");
-        expected.trimmed_max = Offset::MAX;
+        if let Some(expected) = self.shards.get_mut(&shard) {
+            expected.trimmed_max = Offset::MAX;
+        }
     }
 
     pub(crate) fn asked_seal(&mut self, shard: ShardKey, end: Option<Offset>) {
-        let expected = self.shards.get_mut(&shard).expect("it was opened");
+        let Some(expected) = self.shards.get_mut(&shard) else { return };
         expected.seal_asked = true;
         if let Some(end) = end {
             expected.sealed = true;

@@ -1,0 +1,185 @@
+//! A data directory that version 1 wrote, kept for ever: every later version must open it and find the same records.
+//!
+//! Never write it again. When the format changes, the old directory stays and a new one joins it.
+
+#![allow(clippy::disallowed_methods, reason = "fixtures are files of the repository")]
+
+mod support;
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use support::Machine;
+use support::history::records_of;
+use thalweg_journal::{Append, Journal, Read, Record, Run};
+use thalweg_journal_disk::{DiskJournal, Settings};
+use thalweg_system::Clock;
+use thalweg_system::simulated::{Crash, SimulatedDisk};
+use thalweg_types::{ShardIndex, ShardKey, StreamId, Timestamp};
+
+fn directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// As small as slots can be, so that the directory is.
+fn settings() -> Settings {
+    Settings {
+        slot_bytes_first: 12 * 1024,
+        slot_bytes: 12 * 1024,
+        ring_bytes_max: 36 * 1024,
+        batch_bytes_max: 4096,
+        request_bytes_max: 3900,
+        chunk_bytes_max: 700,
+        segment_bytes_max: 4000,
+        ..Settings::tiny()
+    }
+}
+
+fn shard(stream: u64, index: u32) -> ShardKey {
+    ShardKey { stream: StreamId(stream), shard: ShardIndex(index) }
+}
+
+/// A disk with the files of a directory.
+fn load(name: &str) -> SimulatedDisk {
+    fn put(disk: &SimulatedDisk, root: &Path, directory: &Path) {
+        for entry in fs::read_dir(directory).expect("the fixture is part of the repository") {
+            let path = entry.expect("it can be listed").path();
+            if path.is_dir() {
+                put(disk, root, &path);
+            } else if path.extension().is_none_or(|extension| extension != "txt") {
+                let name = path.strip_prefix(root).expect("it is below").to_str().expect("names are plain");
+                disk.put(name, &fs::read(&path).expect("it can be read"));
+            }
+        }
+    }
+    let disk = SimulatedDisk::new();
+    put(&disk, &directory(name), &directory(name));
+    disk
+}
+
+/// Everything that a journal holds, as text.
+async fn describe(journal: &DiskJournal) -> String {
+    let mut text = String::new();
+    for (key, tail) in journal.shards() {
+        let (last, sealed) = (tail.last_arrival.as_millis(), tail.sealed);
+        writeln!(text, "{key}: {}..{}, last {last}, sealed {sealed}", tail.trimmed, tail.next)
+            .expect("to memory");
+        let mut read =
+            Read { shard: key, from: 0, records_max: 9, bytes_max: 9999, not_before: Timestamp::ZERO };
+        while read.from < tail.next {
+            let answer = journal.read(read).await.expect("it can be read");
+            for run in &answer.runs {
+                for (record, offset) in records_of(&run.bytes).iter().zip(run.first..) {
+                    let hex: String = record.iter().fold(String::new(), |mut hex, byte| {
+                        write!(hex, "{byte:02x}").expect("to memory");
+                        hex
+                    });
+                    writeln!(text, "  {offset} at {}: {hex}", run.arrival.as_millis()).expect("to memory");
+                }
+            }
+            read.from = answer.next;
+        }
+    }
+    text
+}
+
+fn check(name: &str) {
+    let expected = fs::read_to_string(directory(name).join("expected.txt")).expect("it is in the repository");
+    // Under its own settings and under later ones with larger slots for growth.
+    for settings in [settings(), Settings { slot_bytes: 64 * 1024, ring_bytes_max: 256 * 1024, ..settings() }]
+    {
+        let machine = Machine { disk: load(name), ..Machine::new(1, settings) };
+        machine.spawn.clone().block_on(async {
+            let journal = machine.open().await;
+            assert_eq!(describe(&journal).await, expected, "{name}");
+            // It goes on from there.
+            let run = Record { partition_key: None, explicit_hash_key: None, id: None, data: b"later" };
+            let mut bytes = Vec::new();
+            run.encode(&mut bytes);
+            let append = Append { runs: vec![Run::new(shard(1, 0), 1, &bytes)], bytes: bytes.into() };
+            journal.append(append).await.expect("it takes writes");
+        });
+    }
+}
+
+#[test]
+fn what_version_1_left_after_a_crash_opens_for_ever() {
+    check("v1-crash");
+}
+
+#[test]
+fn what_version_1_left_after_a_clean_end_opens_for_ever() {
+    check("v1-clean");
+}
+
+#[test]
+#[ignore = "wrote the fixtures, once"]
+fn write_the_fixtures() {
+    for (name, clean) in [("v1-crash", false), ("v1-clean", true)] {
+        let mut machine = Machine::new(if clean { 2 } else { 1 }, settings());
+        let expected = machine.spawn.clone().block_on(async {
+            let journal = machine.open().await;
+            journal.open_shards(StreamId(1), &[0, 1].map(ShardIndex)).await.expect("it takes writes");
+            journal.open_shards(StreamId(2), &[0].map(ShardIndex)).await.expect("it takes writes");
+            journal.open_shards(StreamId(300), &[5].map(ShardIndex)).await.expect("it takes writes");
+            for round in 0..12u8 {
+                let mut bytes = Vec::new();
+                let mut runs = Vec::new();
+                for key in [shard(1, 0), shard(1, 1), shard(2, 0), shard(300, 5)] {
+                    if key.stream == StreamId(2) && round > 4 {
+                        continue;
+                    }
+                    let start = bytes.len();
+                    let id = [round; 3];
+                    for record in [
+                        Record {
+                            partition_key: Some("key"),
+                            explicit_hash_key: None,
+                            id: None,
+                            data: &[round; 90],
+                        },
+                        Record {
+                            partition_key: Some("\u{1f30a}"),
+                            explicit_hash_key: Some(u128::from(round) << 100),
+                            id: Some(&id),
+                            data: b"",
+                        },
+                        Record {
+                            partition_key: None,
+                            explicit_hash_key: None,
+                            id: None,
+                            data: &[key.shard.0 as u8],
+                        },
+                    ] {
+                        record.encode(&mut bytes);
+                    }
+                    runs.push(Run::new(key, 3, &bytes[start..]));
+                }
+                let append = Append { runs, bytes: bytes.into() };
+                journal.append(append).await.expect("it takes writes");
+                machine.clock.sleep(Duration::from_millis(20)).await;
+                if round == 4 {
+                    journal.delete_stream(StreamId(2)).await.expect("it takes writes");
+                    journal.trim(&[(shard(1, 1), 4)]).await.expect("it takes writes");
+                }
+            }
+            journal.seal(&[shard(300, 5)]).await.expect("it takes writes");
+            let expected = describe(&journal).await;
+            if clean {
+                journal.shutdown().await;
+            } else {
+                machine.clock.sleep(Duration::from_secs(1)).await;
+            }
+            expected
+        });
+        machine.crash(Crash::PowerNothing);
+        for file in machine.disk.files() {
+            let path = directory(name).join(&file);
+            fs::create_dir_all(path.parent().expect("it is in a directory")).expect("it can be written");
+            fs::write(path, machine.disk.content(&file).expect("it is listed")).expect("it can be written");
+        }
+        fs::write(directory(name).join("expected.txt"), expected).expect("it can be written");
+    }
+}
