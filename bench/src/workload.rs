@@ -200,20 +200,17 @@ async fn subscribe(server: &Server, floor: &Server, encoding: Encoding) {
             let request = bodies::request("SubscribeToShard", encoding, &subscription(encoding, consumer));
             let mut client = Client::connect(&server.address).await;
             let wanted = (READ_BATCHES * BATCH) as u64;
-            let (mut seen, mut carried) = (0u64, Vec::new());
+            let mut seen = Counter::new(b"ApproximateArrivalTimestamp");
+            let mut ends = Counter::new(b"MillisBehindLatest");
             client
                 .stream(&request, |piece| {
                     bytes += piece.len() as u64;
-                    carried.extend_from_slice(piece);
-                    seen +=
-                        memchr::memmem::find_iter(&carried, b"ApproximateArrivalTimestamp").count() as u64;
-                    events += memchr::memmem::find_iter(&carried, b"MillisBehindLatest").count() as u64;
-                    // A name may lie across two pieces: keep less than the shorter name.
-                    let keep = carried.len().min(b"MillisBehindLatest".len() - 1);
-                    carried.drain(..carried.len() - keep);
-                    seen >= wanted
+                    ends.feed(piece);
+                    seen.feed(piece) >= wanted
                 })
                 .await;
+            events += ends.count;
+            let seen = seen.count;
             records += seen;
         }
         records
@@ -241,6 +238,28 @@ async fn subscribe(server: &Server, floor: &Server, encoding: Encoding) {
     })
     .await;
     cost.row(&format!("floor: sends {pieces} pieces of {piece} prepared bytes, {}", encoding.name()));
+}
+
+/// Counts a name in bytes that arrive in pieces.
+struct Counter {
+    name: &'static [u8],
+    /// The end of what was fed: shorter than the name, so that nothing is counted twice.
+    carried: Vec<u8>,
+    count: u64,
+}
+
+impl Counter {
+    fn new(name: &'static [u8]) -> Self {
+        Counter { name, carried: Vec::new(), count: 0 }
+    }
+
+    fn feed(&mut self, piece: &[u8]) -> u64 {
+        self.carried.extend_from_slice(piece);
+        self.count += memchr::memmem::find_iter(&self.carried, self.name).count() as u64;
+        let done = self.carried.len().saturating_sub(self.name.len() - 1);
+        self.carried.drain(..done);
+        self.count
+    }
 }
 
 fn subscription(encoding: Encoding, consumer: &str) -> Vec<u8> {
