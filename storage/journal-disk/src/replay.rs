@@ -284,3 +284,230 @@ async fn search(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use thalweg_journal::checksum;
+    use thalweg_system::Disk;
+    use thalweg_system::disk::Access;
+    use thalweg_system::simulated::{ManualClock, SimulatedDisk, SimulatedSpawn};
+    use thalweg_types::{ShardIndex, ShardKey, StreamId, Timestamp};
+
+    use super::*;
+    use crate::batch::{Entry, Kind};
+
+    const JOURNAL: u64 = 77;
+    const BLOCK: u64 = BLOCK_BYTES as u64;
+    const SLOT_BYTES: u64 = 6 * BLOCK;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        SimulatedSpawn::new(1, ManualClock::new(Timestamp::ZERO)).block_on(future)
+    }
+
+    /// A ring in the making: batches are laid down one behind the other, each as the test wants it.
+    struct Ring {
+        slots: Vec<Arc<Slot>>,
+        head: LogPoint,
+    }
+
+    impl Ring {
+        fn new() -> Self {
+            let disk = SimulatedDisk::new();
+            let slots = block_on(async {
+                disk.create_directory(slot::DIRECTORY).await.expect("no fault is set");
+                let mut slots = Vec::new();
+                for index in 0..3 {
+                    let path = slot::path(index);
+                    let file = disk.create(&path, Access::Recycled).await.expect("no fault is set");
+                    let zeros = AlignedBuffer::zeroed(SLOT_BYTES as usize);
+                    file.write_durable(0, &zeros).await.expect("no fault is set");
+                    slots.push(Arc::new(Slot { index, bytes: SLOT_BYTES, file }));
+                }
+                slots
+            });
+            Ring { slots, head: LogPoint::ORIGIN }
+        }
+
+        /// The log goes on in this slot.
+        fn enter(&mut self, slot: u32) {
+            self.head.slot = slot;
+            self.head.generation += 1;
+            self.head.offset = FIRST_BATCH;
+        }
+
+        /// Lays down a batch at the head with the header that `edit` makes of the right one.
+        fn write(&mut self, edit: impl FnOnce(&mut Header)) {
+            let run = b"a run";
+            let shard = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
+            let entry = Entry {
+                kind: Kind::Records,
+                shard,
+                first: self.head.position,
+                arrival: Timestamp::ZERO,
+                count: 1,
+                length: 5,
+                checksum: checksum(run),
+            };
+            let mut header = Header {
+                flags: 0,
+                entries: 0,
+                journal: JOURNAL,
+                epoch: self.head.epoch.max(3),
+                position: self.head.position + 1,
+                durable_through: self.head.position,
+                generation: self.head.generation,
+                wall: Timestamp::ZERO,
+                total_bytes: 0,
+                payload_bytes: 0,
+                previous_checksum: self.head.checksum,
+                checksum: 0,
+            };
+            edit(&mut header);
+            let mut buffer = AlignedBuffer::with_capacity(BLOCK_BYTES);
+            let sum = batch::encode(&header, &[entry], std::iter::once(&run[..]), &mut buffer);
+            let file = &self.slots[self.head.slot as usize].file;
+            block_on(file.write_durable(self.head.offset, &buffer)).expect("no fault is set");
+            self.head.position = header.position;
+            self.head.epoch = header.epoch;
+            self.head.checksum = sum;
+            self.head.offset += BLOCK;
+        }
+
+        fn flip(&self, slot: u32, offset: u64) {
+            block_on(async {
+                let file = &self.slots[slot as usize].file;
+                let start = offset / BLOCK * BLOCK;
+                let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
+                file.read(start, &mut block).await.expect("it is there");
+                block[(offset - start) as usize] ^= 1;
+                file.write_durable(start, &block).await.expect("no fault is set");
+            });
+        }
+
+        fn replay(&self) -> Result<Replay, OpenError> {
+            block_on(replay(&self.slots, JOURNAL, LogPoint::ORIGIN, 2 * BLOCK))
+        }
+
+        /// How many batches the chain has.
+        #[track_caller]
+        fn check(&self, expected: usize) {
+            let found = self.replay().unwrap_or_else(|error| panic!("nothing is damaged: {error}"));
+            assert_eq!(found.batches.len(), expected);
+            assert_eq!(found.head.position, expected as u64);
+        }
+
+        #[track_caller]
+        fn check_refused(&self, slot: u32, position: u64) {
+            match self.replay().err() {
+                Some(OpenError::Corrupt { file, position: at, .. }) => {
+                    assert_eq!((file, at / BLOCK), (slot::path(slot), position / BLOCK));
+                }
+                other => panic!("damage is refused, not {other:?}"),
+            }
+        }
+    }
+
+    /// Two batches in slot 1, two in slot 0, and what `next` lays down behind them.
+    fn ring_with(next: impl FnOnce(&mut Ring)) -> Ring {
+        let mut ring = Ring::new();
+        ring.enter(1);
+        ring.write(|_| {});
+        ring.write(|_| {});
+        ring.enter(0);
+        ring.write(|_| {});
+        ring.write(|_| {});
+        next(&mut ring);
+        ring
+    }
+
+    #[test]
+    fn the_chain_is_followed_through_the_slots() {
+        ring_with(|_| {}).check(4);
+        ring_with(|ring| ring.write(|_| {})).check(5);
+        ring_with(|ring| {
+            ring.enter(2);
+            ring.write(|_| {});
+        })
+        .check(5);
+    }
+
+    #[test]
+    fn a_newer_epoch_carries_on_and_an_older_one_does_not() {
+        ring_with(|ring| ring.write(|header| header.epoch = 4)).check(5);
+        ring_with(|ring| ring.write(|header| header.epoch = 2)).check(4);
+    }
+
+    #[test]
+    fn what_does_not_carry_on_the_chain_is_stale() {
+        ring_with(|ring| ring.write(|header| header.previous_checksum ^= 1)).check(4);
+        ring_with(|ring| ring.write(|header| header.generation += 1)).check(4);
+        ring_with(|ring| ring.write(|header| header.generation -= 1)).check(4);
+        ring_with(|ring| ring.write(|header| header.position = 4)).check(4);
+        ring_with(|ring| ring.write(|header| header.position = 1)).check(4);
+        ring_with(|ring| ring.write(|header| header.journal = 1)).check(4);
+        ring_with(|ring| {
+            ring.enter(2);
+            ring.write(|header| header.generation += 1);
+        })
+        .check(4);
+    }
+
+    #[test]
+    fn a_torn_end_is_dropped() {
+        for at in [0, 50, batch::HEADER_BYTES as u64 + 3, batch::HEADER_BYTES as u64 + 64 + 2] {
+            let ring = ring_with(|ring| ring.write(|_| {}));
+            ring.flip(0, FIRST_BATCH + 2 * BLOCK + at);
+            ring.check(4);
+        }
+    }
+
+    #[test]
+    fn damage_below_a_later_batch_is_refused() {
+        for at in [0, 50, batch::HEADER_BYTES as u64 + 3, batch::HEADER_BYTES as u64 + 64 + 2] {
+            // In the last slot…
+            let ring = ring_with(|ring| (0..2).for_each(|_| ring.write(|_| {})));
+            ring.flip(0, FIRST_BATCH + 2 * BLOCK + at);
+            ring.check_refused(0, FIRST_BATCH + 2 * BLOCK);
+            // …the last batch of one, while the log goes on in another…
+            let ring = ring_with(|_| {});
+            ring.flip(1, FIRST_BATCH + BLOCK + at);
+            ring.check_refused(1, FIRST_BATCH + BLOCK);
+            // …the first of a slot…
+            let ring = ring_with(|_| {});
+            ring.flip(0, FIRST_BATCH + at);
+            let found = ring.replay().err();
+            assert!(matches!(found, Some(OpenError::Corrupt { .. })), "not {found:?}");
+            // …and the very first.
+            let ring = ring_with(|_| {});
+            ring.flip(1, FIRST_BATCH + at);
+            let found = ring.replay().err();
+            assert!(matches!(found, Some(OpenError::Corrupt { .. })), "not {found:?}");
+        }
+    }
+
+    #[test]
+    fn several_damaged_batches_are_refused_while_one_later_is_whole() {
+        let ring = ring_with(|ring| (0..3).for_each(|_| ring.write(|_| {})));
+        ring.flip(0, FIRST_BATCH + 2 * BLOCK);
+        ring.flip(0, FIRST_BATCH + 3 * BLOCK);
+        ring.check_refused(0, FIRST_BATCH + 2 * BLOCK);
+    }
+
+    #[test]
+    fn a_dropped_end_proves_nothing_later() {
+        // Batch 5 was torn at the start of another slot; the next start wrote its own batch 5 behind batch 4, and
+        // was followed by others.
+        let mut ring = ring_with(|_| {});
+        let before = ring.head;
+        ring.enter(2);
+        ring.write(|_| {});
+        ring.flip(2, FIRST_BATCH + batch::HEADER_BYTES as u64 + 64);
+        ring.head = before;
+        ring.write(|header| header.epoch = 4);
+        ring.check(5);
+        ring.write(|_| {});
+        ring.check(6);
+    }
+}

@@ -363,3 +363,33 @@ fn caches_stay_within_their_bounds() {
         }
     });
 }
+
+/// Arrival times never go back, so that a shard to which records came while the clock was ahead keeps its segment
+/// longer than a later segment without it is kept. Then the later one goes first.
+#[test]
+fn a_later_segment_may_expire_before_an_earlier_one() {
+    let settings = Settings { segment_bytes_max: 20_000, ..slow_settings() };
+    in_scene(settings, 2, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        let wall = scene.machine.clock.wall();
+        scene.machine.clock.set_wall(wall.plus(HOUR / 2));
+        scene.fill(shard(0), 5000).await;
+        scene.machine.clock.set_wall(scene.machine.clock.wall().minus(HOUR / 2));
+        // The first segment holds both shards, the following ones the second alone.
+        scene.fill(shard(1), 150_000).await;
+        let next = scene.journal.tail(shard(1)).expect("it exists").next;
+        scene.wait(HOUR / 10).await;
+        scene.journal.shutdown().await;
+        scene.journal = scene.machine.open().await;
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        assert!(scene.segments(STREAM) > 3, "there are several segments");
+        scene.wait(24 * HOUR + HOUR / 10).await;
+        scene.until("all but the first are removed", |scene| scene.segments(STREAM) == 1).await;
+        for crash in [Some(Crash::PowerNothing), None, Some(Crash::Process)] {
+            let tail = scene.journal.tail(shard(1)).expect("it exists");
+            assert_eq!((tail.trimmed, tail.next), (next, next), "what is older than what has gone has gone");
+            assert_eq!(scene.count(shard(0)).await, 10, "what is covered is there");
+            scene.restart(crash).await;
+        }
+    });
+}

@@ -528,3 +528,59 @@ fn the_scrub_finds_rot_that_nobody_reads() {
         assert!(figures.chunks_scrubbed > 5, "it read the others, too: {}", figures.chunks_scrubbed);
     });
 }
+
+/// A write that was in a cache when the program was killed can be read by the next start. Whatever that start shows
+/// must survive a power failure right after it.
+#[test]
+fn what_a_start_has_shown_is_not_lost_later() {
+    let mut shown = 0;
+    for seed in seeds(20) {
+        let mut machine = Machine::new(seed, Settings::tiny());
+        machine.spawn.clone().block_on(async {
+            let journal = machine.open().await;
+            let mut history = History::default();
+            open_shards(&journal, &mut history, 1).await;
+            fill(&machine, &journal, &mut history, 1, 1000).await;
+            let before = content(&journal).await.expect("reads work")[&shard(0)].len();
+            machine.disk.hold(CallKind::WriteDurable);
+            let commit = journal.append(history.append_for(&[(shard(0), 3)], 100));
+            machine.clock.sleep(Duration::from_millis(1)).await;
+            machine.crash(Crash::Process);
+            drop(commit);
+            let journal = machine.open().await;
+            let found = content(&journal).await.expect("reads work");
+            shown += u32::from(found[&shard(0)].len() > before);
+            machine.crash(Crash::PowerNothing);
+            let journal = machine.open().await;
+            assert_eq!(content(&journal).await.expect("reads work"), found, "seed {seed}");
+        });
+    }
+    assert!(shown > 0 || std::env::var_os("THALWEG_SEEDS").is_some(), "some of the writes could be read");
+}
+
+/// A start confirms what it found: from then on, rot in it is told from a torn write.
+#[test]
+fn a_start_confirms_the_end_that_it_found() {
+    let settings = Settings { confirm_after: Duration::from_secs(3600), ..Settings::tiny() };
+    let mut machine = Machine::new(4, settings);
+    machine.spawn.clone().block_on(async {
+        let journal = machine.open().await;
+        let mut history = History::default();
+        open_shards(&journal, &mut history, 1).await;
+        machine.disk.take_log();
+        append(&machine, &journal, history.append_for(&[(shard(0), 3)], 100)).await;
+        let log = machine.disk.take_log();
+        let written = |call: &&thalweg_system::simulated::Call| {
+            call.kind == CallKind::WriteDurable && call.path.starts_with("wal/0000.")
+        };
+        let at = log.iter().find(written).expect("an append is written").offset;
+        machine.crash(Crash::PowerNothing);
+        machine.open().await;
+        machine.crash(Crash::PowerNothing);
+        machine.disk.flip_bit("wal/0000.wal", at + 200, 0);
+        match machine.try_open().await.err() {
+            Some(OpenError::Corrupt { file, .. }) => assert_eq!(file, "wal/0000.wal"),
+            other => panic!("damage is refused, not {other:?}"),
+        }
+    });
+}
