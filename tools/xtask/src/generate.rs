@@ -14,7 +14,9 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
             continue;
         }
         let folder = target.parent().expect("generated files lie in folders");
-        fs::create_dir_all(folder).and_then(|()| fs::write(&target, content)).map_err(|e| format!("{path:?}: {e}"))?;
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&target, content))
+            .map_err(|e| format!("{path:?}: {e}"))?;
         println!("wrote {}", path.display());
     }
     Ok(())

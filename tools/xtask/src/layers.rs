@@ -49,7 +49,8 @@ mod tests {
             if line.starts_with('[') {
                 inside = line.trim() == format!("[{section}]");
             } else if inside && let Some(rest) = line.trim().strip_prefix("thalweg-") {
-                let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+                let name: String =
+                    rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
                 found.push(name);
             }
         }
@@ -70,7 +71,8 @@ mod tests {
             if UNBOUND.contains(&member.as_str()) {
                 continue;
             }
-            let manifest = fs::read_to_string(root.join(&member).join("Cargo.toml")).expect("members have one");
+            let manifest =
+                fs::read_to_string(root.join(&member).join("Cargo.toml")).expect("members have one");
             let (_, allowed) = TABLE
                 .iter()
                 .find(|(folder, _)| *folder == member)
@@ -78,7 +80,8 @@ mod tests {
             for name in named(&manifest, "dependencies") {
                 assert!(allowed.contains(&name.as_str()), "{member} must not depend on thalweg-{name}");
             }
-            let for_tests = TABLE_FOR_TESTS.iter().find(|(folder, _)| *folder == member).map_or(&[][..], |row| row.1);
+            let for_tests =
+                TABLE_FOR_TESTS.iter().find(|(folder, _)| *folder == member).map_or(&[][..], |row| row.1);
             for name in named(&manifest, "dev-dependencies") {
                 assert!(
                     allowed.contains(&name.as_str()) || for_tests.contains(&name.as_str()),

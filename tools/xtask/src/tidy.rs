@@ -10,7 +10,10 @@ mod tests {
         for entry in fs::read_dir(folder).expect("folders are readable").flatten() {
             let path = entry.path();
             let name = entry.file_name();
-            if path.is_dir() && name != "target" && name != "node_modules" && !name.to_string_lossy().starts_with('.')
+            if path.is_dir()
+                && name != "target"
+                && name != "node_modules"
+                && !name.to_string_lossy().starts_with('.')
             {
                 sources(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -44,7 +47,11 @@ mod tests {
         for (path, text) in every_source() {
             let generated = text.starts_with("//! GENERATED");
             let lines = text.lines().count();
-            assert!(generated || lines <= 1200, "{} has {lines} lines: more than one subject", path.display());
+            assert!(
+                generated || lines <= 1200,
+                "{} has {lines} lines: more than one subject",
+                path.display()
+            );
         }
     }
 

@@ -39,7 +39,9 @@ pub(crate) async fn run(proofs: &mut Proofs, encoding: Encoding) {
     client.call("PutResourcePolicy", &json!({"ResourceARN": ARN, "Policy": "{}"})).await.ok();
     faults.reads.store(true, Ordering::SeqCst);
     let policy = json!({"ResourceARN": ARN});
-    for (operation, request) in [("GetRecords", &read), ("GetShardIterator", &iterator), ("GetResourcePolicy", &policy)] {
+    for (operation, request) in
+        [("GetRecords", &read), ("GetShardIterator", &iterator), ("GetResourcePolicy", &policy)]
+    {
         let answer = client.call(operation, request).await;
         assert_eq!((answer.status, answer.error()), (500, failure), "{operation}");
         proofs.error(operation, failure, encoding);
