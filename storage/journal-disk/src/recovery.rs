@@ -59,8 +59,8 @@ pub(crate) async fn recover(
             }
             superblocks
         }
-        // The superblocks are made before the first slot.
-        Found::Nothing { reason } if !indexes.is_empty() => return Err(reason),
+        // The superblocks are made before anything else: where there is something, they are lost, not unmade.
+        Found::Nothing { reason } if holds_data(disk, &indexes).await? => return Err(reason),
         Found::Nothing { .. } => {
             let first = Superblock {
                 journal: random.next_u64(),
@@ -128,6 +128,13 @@ pub(crate) async fn recover(
     };
     let slots = slots.into_iter().enumerate().map(|(index, slot)| (slot, newest(index))).collect();
     Ok(Recovered { journal, superblocks, manifest, slots, head, batches: replay.batches, shards, tombstones })
+}
+
+/// Whether a directory without superblocks holds what only a journal with superblocks can have made.
+async fn holds_data(disk: &dyn Disk, slots: &[u32]) -> Result<bool, OpenError> {
+    let streams = disk.list(segment::DIRECTORY).await?;
+    let root = disk.list("").await?;
+    Ok(!slots.is_empty() || !streams.is_empty() || root.iter().any(|name| checkpoint::is_checkpoint(name)))
 }
 
 /// Opens the ring's slots. Those that joined must be there; a later one whose name is durable joins now.

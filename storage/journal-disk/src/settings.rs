@@ -22,7 +22,7 @@ pub struct Settings {
     pub slots_first: u32,
     /// Size of the slots that the ring grows by.
     pub slot_bytes: u64,
-    /// The ring stops growing here. Twice [`Settings::undrained_bytes_max`], so that one half is written while the
+    /// The ring stops growing here (its first slots it always has). Twice [`Settings::undrained_bytes_max`], so that one half is written while the
     /// other is drained.
     pub ring_bytes_max: u64,
     /// New slots are zero-written at this rate, in bytes per second; 0 is as fast as the disk goes.
@@ -187,10 +187,6 @@ impl Settings {
         rule(self.slot_bytes_first >= slot_min, "a first slot holds two largest batches")?;
         rule(self.slot_bytes >= slot_min, "a slot holds two largest batches")?;
         rule(self.slots_first >= 2, "the ring has at least two slots")?;
-        rule(
-            self.ring_bytes_max >= u64::from(self.slots_first) * self.slot_bytes_first,
-            "the ring is at least its first slots",
-        )?;
         rule(self.slot_bytes <= u64::from(u32::MAX), "a slot has less than 4 GiB")?;
         rule(self.queue_bytes_max >= self.request_bytes_max, "the queue takes the largest request")?;
         rule(self.request_bytes_max <= 1 << 30, "a request has at most 1 GiB")?;

@@ -266,6 +266,30 @@ fn a_start_that_is_cut_short_anywhere_can_be_repeated() {
     }
 }
 
+#[test]
+fn a_first_start_that_is_cut_short_anywhere_can_be_repeated() {
+    let calls = {
+        let machine = Machine::new(1, Settings::tiny());
+        machine.spawn.clone().block_on(machine.open());
+        machine.disk.calls()
+    };
+    for stop_at in 1..=calls {
+        for how in [Crash::Process, Crash::PowerNothing, Crash::Power(stop_at), Crash::PowerEverything] {
+            println!("call {stop_at}, {how:?}");
+            let mut machine = Machine::new(stop_at, Settings::tiny());
+            machine.disk.stop_at_call(stop_at);
+            machine.spawn.clone().block_on(async {
+                let _ = machine.try_open().await;
+                machine.crash(how);
+                let journal = machine.open().await;
+                let mut history = History::default();
+                open_shards(&journal, &mut history, 2).await;
+                fill(&machine, &journal, &mut history, 2, 2000).await;
+            });
+        }
+    }
+}
+
 /// A disk that answers syncs and does not do them, and then loses power: what was answered may be lost, but what is
 /// there is right, or the start refuses.
 #[test]
@@ -417,6 +441,27 @@ fn a_missing_file_is_named() {
                 Err(error) => panic!("{file} is missing, yet: {error}"),
             }
         });
+    }
+}
+
+#[test]
+fn lost_superblocks_do_not_make_a_new_journal() {
+    let (disk, ..) = sample(2);
+    let kept = |file: &String| !file.starts_with("superblock");
+    for also_lost in ["nothing", "wal/", "seg/", "checkpoint"] {
+        let damaged = disk.copy();
+        for file in disk.files() {
+            if !kept(&file) || file.starts_with(also_lost) {
+                damaged.remove(&file);
+            }
+        }
+        let before = damaged.files();
+        let machine = Machine { disk: damaged, ..Machine::new(1, Settings::tiny()) };
+        machine.spawn.clone().block_on(async {
+            let refused = machine.try_open().await.err();
+            assert!(matches!(refused, Some(OpenError::Missing { .. })), "without {also_lost}: {refused:?}");
+        });
+        assert_eq!(machine.disk.files(), before, "nothing is removed");
     }
 }
 
