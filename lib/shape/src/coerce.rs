@@ -150,7 +150,7 @@ fn base64(text: &str) -> Result<Bytes, TypeMismatch> {
         let alphabet = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
         !alphabet || (**byte == b'=' && bytes.get(place + 1).is_some_and(|next| *next != b'='))
     });
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         message +=
             &format!("Base64 encoded length is expected a multiple of 4 bytes but found: {}", bytes.len());
     } else if let Some((place, _)) = odd {

@@ -71,10 +71,14 @@ pub(crate) fn to_value(model: &Model, name: &str, expression: &str) -> String {
         "double" | "float" => format!("Value::Float({expression})"),
         "blob" => format!("Value::Bytes({expression})"),
         "timestamp" => format!("Value::Timestamp({expression})"),
-        "list" => format!(
-            "Value::List({expression}.into_iter().map(|element| {}).collect())",
-            to_value(model, element(model, name), "element")
-        ),
+        "list" => {
+            let each = to_value(model, element(model, name), "element");
+            let each = match each.strip_suffix("(element)") {
+                Some(constructor) if !constructor.contains('(') => constructor.to_owned(),
+                _ => format!("|element| {each}"),
+            };
+            format!("Value::List({expression}.into_iter().map({each}).collect())")
+        }
         "map" => format!(
             "Value::Map({expression}.into_iter().map(|(name, element)| (name, {})).collect())",
             to_value(model, map_value(model, name), "element")

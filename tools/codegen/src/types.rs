@@ -50,7 +50,7 @@ fn structure(model: &Model, name: &str, out: &mut String) {
     let members: Vec<_> = model.members(name).collect();
     let mut fields = String::new();
     let mut reads = String::new();
-    let mut writes = String::new();
+    let (mut present, mut writes) = (String::new(), String::new());
     for member in &members {
         let (wire, field) = (&member.name, naming::field(&member.name));
         let (kind, converter) = (rust::type_of(model, &member.shape), rust::converter(model, &member.shape));
@@ -63,7 +63,7 @@ fn structure(model: &Model, name: &str, out: &mut String) {
         let _ = writeln!(reads, "{field}: fields.{method}(\"{wire}\", {converter}),");
         if member.required {
             let value = rust::to_value(model, &member.shape, &format!("self.{field}"));
-            let _ = writeln!(writes, "members.push((\"{wire}\".to_owned(), {value}));");
+            let _ = writeln!(present, "(\"{wire}\".to_owned(), {value}),");
         } else {
             let value = rust::to_value(model, &member.shape, "member");
             let _ = writeln!(
@@ -73,16 +73,15 @@ fn structure(model: &Model, name: &str, out: &mut String) {
         }
     }
     let schema = naming::constant(name);
-    let (from, into) = if members.is_empty() {
-        ("let _ = Fields::of(value);\nSelf {}".to_owned(), "Value::Map(Vec::new())".to_owned())
+    let from = if members.is_empty() {
+        "let _ = Fields::of(value);\nSelf {}".to_owned()
     } else {
-        (
-            format!("let mut fields = Fields::of(value);\nSelf {{ {reads} }}"),
-            format!(
-                "let mut members = Vec::with_capacity({});\n{writes}\nValue::Map(members)",
-                members.len()
-            ),
-        )
+        format!("let mut fields = Fields::of(value);\nSelf {{ {reads} }}")
+    };
+    let into = if writes.is_empty() {
+        format!("Value::Map(vec![{present}])")
+    } else {
+        format!("let mut members = vec![{present}];\n{writes}\nValue::Map(members)")
     };
     let _ = write!(
         out,

@@ -35,12 +35,13 @@ impl Structure for AcknowledgeDeadLetterQueueRecordsErrorEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("ErrorCode".to_owned(), Value::Text(self.error_code)));
+        let mut members = vec![
+            ("ErrorCode".to_owned(), Value::Text(self.error_code)),
+            ("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)),
+        ];
         if let Some(member) = self.error_message {
             members.push(("ErrorMessage".to_owned(), Value::Text(member)));
         }
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
 
         Value::Map(members)
     }
@@ -71,14 +72,13 @@ impl Structure for AcknowledgeDeadLetterQueueRecordsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Entries".to_owned(),
-            Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Entries".to_owned(),
+                Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            ("QueueARN".to_owned(), Value::Text(self.queue_arn)),
+        ])
     }
 }
 
@@ -109,17 +109,16 @@ impl Structure for AcknowledgeDeadLetterQueueRecordsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Failed".to_owned(),
-            Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push((
-            "Successful".to_owned(),
-            Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Failed".to_owned(),
+                Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            (
+                "Successful".to_owned(),
+                Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ])
     }
 }
 
@@ -141,10 +140,7 @@ impl Structure for AcknowledgeDeadLetterQueueRecordsRequestEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-
-        Value::Map(members)
+        Value::Map(vec![("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle))])
     }
 }
 
@@ -166,10 +162,7 @@ impl Structure for AcknowledgeDeadLetterQueueRecordsResultEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-
-        Value::Map(members)
+        Value::Map(vec![("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle))])
     }
 }
 
@@ -199,12 +192,13 @@ impl Structure for AcknowledgeQueueRecordsErrorEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("ErrorCode".to_owned(), Value::Text(self.error_code)));
+        let mut members = vec![
+            ("ErrorCode".to_owned(), Value::Text(self.error_code)),
+            ("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)),
+        ];
         if let Some(member) = self.error_message {
             members.push(("ErrorMessage".to_owned(), Value::Text(member)));
         }
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
 
         Value::Map(members)
     }
@@ -235,14 +229,13 @@ impl Structure for AcknowledgeQueueRecordsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Entries".to_owned(),
-            Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Entries".to_owned(),
+                Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            ("QueueARN".to_owned(), Value::Text(self.queue_arn)),
+        ])
     }
 }
 
@@ -273,17 +266,16 @@ impl Structure for AcknowledgeQueueRecordsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Failed".to_owned(),
-            Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push((
-            "Successful".to_owned(),
-            Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Failed".to_owned(),
+                Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            (
+                "Successful".to_owned(),
+                Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ])
     }
 }
 
@@ -305,10 +297,7 @@ impl Structure for AcknowledgeQueueRecordsRequestEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-
-        Value::Map(members)
+        Value::Map(vec![("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle))])
     }
 }
 
@@ -330,10 +319,7 @@ impl Structure for AcknowledgeQueueRecordsResultEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-
-        Value::Map(members)
+        Value::Map(vec![("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle))])
     }
 }
 
@@ -366,11 +352,10 @@ impl Structure for AddTagsToStreamInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push((
+        let mut members = vec![(
             "Tags".to_owned(),
             Value::Map(self.tags.into_iter().map(|(name, element)| (name, Value::Text(element))).collect()),
-        ));
+        )];
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
@@ -444,33 +429,33 @@ impl Structure for ChannelDescription {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(12);
-        members.push(("ChannelARN".to_owned(), Value::Text(self.channel_arn)));
-        members
-            .push(("ChannelCreationTimestamp".to_owned(), Value::Timestamp(self.channel_creation_timestamp)));
-        members.push(("ChannelId".to_owned(), Value::Text(self.channel_id)));
-        members.push(("ChannelName".to_owned(), Value::Text(self.channel_name)));
-        members.push(("ChannelStatus".to_owned(), Value::Text(self.channel_status.as_str().to_owned())));
+        let mut members = vec![
+            ("ChannelARN".to_owned(), Value::Text(self.channel_arn)),
+            ("ChannelCreationTimestamp".to_owned(), Value::Timestamp(self.channel_creation_timestamp)),
+            ("ChannelId".to_owned(), Value::Text(self.channel_id)),
+            ("ChannelName".to_owned(), Value::Text(self.channel_name)),
+            ("ChannelStatus".to_owned(), Value::Text(self.channel_status.as_str().to_owned())),
+            ("LoggingConfiguration".to_owned(), self.logging_configuration.into_value()),
+            ("ServiceExecutionRoleARN".to_owned(), Value::Text(self.service_execution_role_arn)),
+            (
+                "StreamConfigurationList".to_owned(),
+                Value::List(
+                    self.stream_configuration_list.into_iter().map(|element| element.into_value()).collect(),
+                ),
+            ),
+        ];
         if let Some(member) = self.channel_status_reason {
             members.push(("ChannelStatusReason".to_owned(), Value::Text(member)));
         }
         if let Some(member) = self.encryption_configuration {
             members.push(("EncryptionConfiguration".to_owned(), member.into_value()));
         }
-        members.push(("LoggingConfiguration".to_owned(), self.logging_configuration.into_value()));
         if let Some(member) = self.s3_destination_configuration {
             members.push(("S3DestinationConfiguration".to_owned(), member.into_value()));
         }
         if let Some(member) = self.s3_tables_destination_configuration {
             members.push(("S3TablesDestinationConfiguration".to_owned(), member.into_value()));
         }
-        members.push(("ServiceExecutionRoleARN".to_owned(), Value::Text(self.service_execution_role_arn)));
-        members.push((
-            "StreamConfigurationList".to_owned(),
-            Value::List(
-                self.stream_configuration_list.into_iter().map(|element| element.into_value()).collect(),
-            ),
-        ));
 
         Value::Map(members)
     }
@@ -531,11 +516,10 @@ impl Structure for ChannelEncryptionConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("EncryptionType".to_owned(), Value::Text(self.encryption_type.as_str().to_owned())));
-        members.push(("KeyId".to_owned(), Value::Text(self.key_id)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("EncryptionType".to_owned(), Value::Text(self.encryption_type.as_str().to_owned())),
+            ("KeyId".to_owned(), Value::Text(self.key_id)),
+        ])
     }
 }
 
@@ -585,10 +569,7 @@ impl Structure for ChannelLoggingConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("CloudWatchLogs".to_owned(), self.cloud_watch_logs.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("CloudWatchLogs".to_owned(), self.cloud_watch_logs.into_value())])
     }
 }
 
@@ -610,10 +591,7 @@ impl Structure for ChannelLoggingUpdateInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("CloudWatchLogs".to_owned(), self.cloud_watch_logs.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("CloudWatchLogs".to_owned(), self.cloud_watch_logs.into_value())])
     }
 }
 
@@ -684,11 +662,10 @@ impl Structure for ChannelStreamConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("RecordConfiguration".to_owned(), self.record_configuration.into_value()));
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("RecordConfiguration".to_owned(), self.record_configuration.into_value()),
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+        ])
     }
 }
 
@@ -718,13 +695,11 @@ impl Structure for ChannelStreamDescription {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("RecordConfiguration".to_owned(), self.record_configuration.into_value()));
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
-        members
-            .push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("RecordConfiguration".to_owned(), self.record_configuration.into_value()),
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+            ("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)),
+        ])
     }
 }
 
@@ -751,12 +726,10 @@ impl Structure for ChannelStreamIdentifier {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
-        members
-            .push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+            ("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)),
+        ])
     }
 }
 
@@ -803,24 +776,24 @@ impl Structure for ChannelSummary {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(8);
-        members.push(("ChannelARN".to_owned(), Value::Text(self.channel_arn)));
-        members
-            .push(("ChannelCreationTimestamp".to_owned(), Value::Timestamp(self.channel_creation_timestamp)));
-        members.push((
-            "ChannelDestinationType".to_owned(),
-            Value::Text(self.channel_destination_type.as_str().to_owned()),
-        ));
-        members.push(("ChannelId".to_owned(), Value::Text(self.channel_id)));
-        members.push(("ChannelName".to_owned(), Value::Text(self.channel_name)));
-        members.push(("ChannelStatus".to_owned(), Value::Text(self.channel_status.as_str().to_owned())));
+        let mut members = vec![
+            ("ChannelARN".to_owned(), Value::Text(self.channel_arn)),
+            ("ChannelCreationTimestamp".to_owned(), Value::Timestamp(self.channel_creation_timestamp)),
+            (
+                "ChannelDestinationType".to_owned(),
+                Value::Text(self.channel_destination_type.as_str().to_owned()),
+            ),
+            ("ChannelId".to_owned(), Value::Text(self.channel_id)),
+            ("ChannelName".to_owned(), Value::Text(self.channel_name)),
+            ("ChannelStatus".to_owned(), Value::Text(self.channel_status.as_str().to_owned())),
+            (
+                "Streams".to_owned(),
+                Value::List(self.streams.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ];
         if let Some(member) = self.channel_status_reason {
             members.push(("ChannelStatusReason".to_owned(), Value::Text(member)));
         }
-        members.push((
-            "Streams".to_owned(),
-            Value::List(self.streams.into_iter().map(|element| element.into_value()).collect()),
-        ));
 
         Value::Map(members)
     }
@@ -852,15 +825,14 @@ impl Structure for ChildShard {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("HashKeyRange".to_owned(), self.hash_key_range.into_value()));
-        members.push((
-            "ParentShards".to_owned(),
-            Value::List(self.parent_shards.into_iter().map(|element| Value::Text(element)).collect()),
-        ));
-        members.push(("ShardId".to_owned(), Value::Text(self.shard_id)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("HashKeyRange".to_owned(), self.hash_key_range.into_value()),
+            (
+                "ParentShards".to_owned(),
+                Value::List(self.parent_shards.into_iter().map(Value::Text).collect()),
+            ),
+            ("ShardId".to_owned(), Value::Text(self.shard_id)),
+        ])
     }
 }
 
@@ -890,8 +862,7 @@ impl Structure for CloudWatchLogs {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("Enabled".to_owned(), Value::Boolean(self.enabled)));
+        let mut members = vec![("Enabled".to_owned(), Value::Boolean(self.enabled))];
         if let Some(member) = self.log_group_name {
             members.push(("LogGroupName".to_owned(), Value::Text(member)));
         }
@@ -929,8 +900,7 @@ impl Structure for CloudWatchLogsUpdateInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("Enabled".to_owned(), Value::Boolean(self.enabled)));
+        let mut members = vec![("Enabled".to_owned(), Value::Boolean(self.enabled))];
         if let Some(member) = self.log_group_name {
             members.push(("LogGroupName".to_owned(), Value::Text(member)));
         }
@@ -971,16 +941,12 @@ impl Structure for Consumer {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push(("ConsumerARN".to_owned(), Value::Text(self.consumer_arn)));
-        members.push((
-            "ConsumerCreationTimestamp".to_owned(),
-            Value::Timestamp(self.consumer_creation_timestamp),
-        ));
-        members.push(("ConsumerName".to_owned(), Value::Text(self.consumer_name)));
-        members.push(("ConsumerStatus".to_owned(), Value::Text(self.consumer_status.as_str().to_owned())));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("ConsumerARN".to_owned(), Value::Text(self.consumer_arn)),
+            ("ConsumerCreationTimestamp".to_owned(), Value::Timestamp(self.consumer_creation_timestamp)),
+            ("ConsumerName".to_owned(), Value::Text(self.consumer_name)),
+            ("ConsumerStatus".to_owned(), Value::Text(self.consumer_status.as_str().to_owned())),
+        ])
     }
 }
 
@@ -1016,17 +982,13 @@ impl Structure for ConsumerDescription {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("ConsumerARN".to_owned(), Value::Text(self.consumer_arn)));
-        members.push((
-            "ConsumerCreationTimestamp".to_owned(),
-            Value::Timestamp(self.consumer_creation_timestamp),
-        ));
-        members.push(("ConsumerName".to_owned(), Value::Text(self.consumer_name)));
-        members.push(("ConsumerStatus".to_owned(), Value::Text(self.consumer_status.as_str().to_owned())));
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("ConsumerARN".to_owned(), Value::Text(self.consumer_arn)),
+            ("ConsumerCreationTimestamp".to_owned(), Value::Timestamp(self.consumer_creation_timestamp)),
+            ("ConsumerName".to_owned(), Value::Text(self.consumer_name)),
+            ("ConsumerStatus".to_owned(), Value::Text(self.consumer_status.as_str().to_owned())),
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+        ])
     }
 }
 
@@ -1113,8 +1075,16 @@ impl Structure for CreateChannelInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(8);
-        members.push(("ChannelName".to_owned(), Value::Text(self.channel_name)));
+        let mut members = vec![
+            ("ChannelName".to_owned(), Value::Text(self.channel_name)),
+            ("ServiceExecutionRoleARN".to_owned(), Value::Text(self.service_execution_role_arn)),
+            (
+                "StreamConfigurationList".to_owned(),
+                Value::List(
+                    self.stream_configuration_list.into_iter().map(|element| element.into_value()).collect(),
+                ),
+            ),
+        ];
         if let Some(member) = self.encryption_configuration {
             members.push(("EncryptionConfiguration".to_owned(), member.into_value()));
         }
@@ -1127,13 +1097,6 @@ impl Structure for CreateChannelInput {
         if let Some(member) = self.s3_tables_destination_configuration {
             members.push(("S3TablesDestinationConfiguration".to_owned(), member.into_value()));
         }
-        members.push(("ServiceExecutionRoleARN".to_owned(), Value::Text(self.service_execution_role_arn)));
-        members.push((
-            "StreamConfigurationList".to_owned(),
-            Value::List(
-                self.stream_configuration_list.into_iter().map(|element| element.into_value()).collect(),
-            ),
-        ));
         if let Some(member) = self.tags {
             members.push((
                 "Tags".to_owned(),
@@ -1163,10 +1126,7 @@ impl Structure for CreateChannelOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ChannelDescription".to_owned(), self.channel_description.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("ChannelDescription".to_owned(), self.channel_description.into_value())])
     }
 }
 
@@ -1201,17 +1161,18 @@ impl Structure for CreateQueueInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![
+            ("QueueName".to_owned(), Value::Text(self.queue_name)),
+            (
+                "StreamConfigurationList".to_owned(),
+                Value::List(
+                    self.stream_configuration_list.into_iter().map(|element| element.into_value()).collect(),
+                ),
+            ),
+        ];
         if let Some(member) = self.queue_attributes {
             members.push(("QueueAttributes".to_owned(), member.into_value()));
         }
-        members.push(("QueueName".to_owned(), Value::Text(self.queue_name)));
-        members.push((
-            "StreamConfigurationList".to_owned(),
-            Value::List(
-                self.stream_configuration_list.into_iter().map(|element| element.into_value()).collect(),
-            ),
-        ));
         if let Some(member) = self.tags {
             members.push((
                 "Tags".to_owned(),
@@ -1241,10 +1202,7 @@ impl Structure for CreateQueueOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("QueueDescription".to_owned(), self.queue_description.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("QueueDescription".to_owned(), self.queue_description.into_value())])
     }
 }
 
@@ -1287,11 +1245,10 @@ impl Structure for CreateStreamInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(7);
+        let mut members = vec![("StreamName".to_owned(), Value::Text(self.stream_name))];
         if let Some(member) = self.shard_count {
             members.push(("ShardCount".to_owned(), Value::Integer(i64::from(member))));
         }
-        members.push(("StreamName".to_owned(), Value::Text(self.stream_name)));
         if let Some(member) = self.max_record_size_in_kib {
             members.push(("MaxRecordSizeInKiB".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -1338,11 +1295,10 @@ impl Structure for DeadLetterConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members = vec![("TargetType".to_owned(), Value::Text(self.target_type.as_str().to_owned()))];
         if let Some(member) = self.max_receive_count {
             members.push(("MaxReceiveCount".to_owned(), Value::Integer(i64::from(member))));
         }
-        members.push(("TargetType".to_owned(), Value::Text(self.target_type.as_str().to_owned())));
 
         Value::Map(members)
     }
@@ -1374,12 +1330,13 @@ impl Structure for DeadLetterQueueS3Configuration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("BucketARN".to_owned(), Value::Text(self.bucket_arn)));
+        let mut members = vec![
+            ("BucketARN".to_owned(), Value::Text(self.bucket_arn)),
+            ("ExpectedBucketOwner".to_owned(), Value::Text(self.expected_bucket_owner)),
+        ];
         if let Some(member) = self.error_output_prefix {
             members.push(("ErrorOutputPrefix".to_owned(), Value::Text(member)));
         }
-        members.push(("ExpectedBucketOwner".to_owned(), Value::Text(self.expected_bucket_owner)));
 
         Value::Map(members)
     }
@@ -1414,11 +1371,8 @@ impl Structure for DecreaseStreamRetentionPeriodInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push((
-            "RetentionPeriodHours".to_owned(),
-            Value::Integer(i64::from(self.retention_period_hours)),
-        ));
+        let mut members =
+            vec![("RetentionPeriodHours".to_owned(), Value::Integer(i64::from(self.retention_period_hours)))];
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
@@ -1451,10 +1405,7 @@ impl Structure for DeleteChannelInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ChannelARN".to_owned(), Value::Text(self.channel_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![("ChannelARN".to_owned(), Value::Text(self.channel_arn))])
     }
 }
 
@@ -1476,10 +1427,7 @@ impl Structure for DeleteQueueInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![("QueueARN".to_owned(), Value::Text(self.queue_arn))])
     }
 }
 
@@ -1506,8 +1454,7 @@ impl Structure for DeleteResourcePolicyInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("ResourceARN".to_owned(), Value::Text(self.resource_arn)));
+        let mut members = vec![("ResourceARN".to_owned(), Value::Text(self.resource_arn))];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
@@ -1545,7 +1492,7 @@ impl Structure for DeleteStreamInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![];
         if let Some(member) = self.enforce_consumer_deletion {
             members.push(("EnforceConsumerDeletion".to_owned(), Value::Boolean(member)));
         }
@@ -1592,7 +1539,7 @@ impl Structure for DeregisterStreamConsumerInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![];
         if let Some(member) = self.consumer_arn {
             members.push(("ConsumerARN".to_owned(), Value::Text(member)));
         }
@@ -1625,7 +1572,7 @@ impl Structure for DescribeAccountSettingsInput {
     }
 
     fn into_value(self) -> Value {
-        Value::Map(Vec::new())
+        Value::Map(vec![])
     }
 }
 
@@ -1652,7 +1599,7 @@ impl Structure for DescribeAccountSettingsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
+        let mut members = vec![];
         if let Some(member) = self.minimum_throughput_billing_commitment {
             members.push(("MinimumThroughputBillingCommitment".to_owned(), member.into_value()));
         }
@@ -1679,10 +1626,7 @@ impl Structure for DescribeChannelInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ChannelARN".to_owned(), Value::Text(self.channel_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![("ChannelARN".to_owned(), Value::Text(self.channel_arn))])
     }
 }
 
@@ -1704,10 +1648,7 @@ impl Structure for DescribeChannelOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ChannelDescription".to_owned(), self.channel_description.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("ChannelDescription".to_owned(), self.channel_description.into_value())])
     }
 }
 
@@ -1726,7 +1667,7 @@ impl Structure for DescribeLimitsInput {
     }
 
     fn into_value(self) -> Value {
-        Value::Map(Vec::new())
+        Value::Map(vec![])
     }
 }
 
@@ -1765,21 +1706,21 @@ impl Structure for DescribeLimitsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(6);
+        let mut members = vec![
+            ("OnDemandStreamCount".to_owned(), Value::Integer(i64::from(self.on_demand_stream_count))),
+            (
+                "OnDemandStreamCountLimit".to_owned(),
+                Value::Integer(i64::from(self.on_demand_stream_count_limit)),
+            ),
+            ("OpenShardCount".to_owned(), Value::Integer(i64::from(self.open_shard_count))),
+            ("ShardLimit".to_owned(), Value::Integer(i64::from(self.shard_limit))),
+        ];
         if let Some(member) = self.channel_count {
             members.push(("ChannelCount".to_owned(), Value::Integer(i64::from(member))));
         }
         if let Some(member) = self.channel_count_limit {
             members.push(("ChannelCountLimit".to_owned(), Value::Integer(i64::from(member))));
         }
-        members
-            .push(("OnDemandStreamCount".to_owned(), Value::Integer(i64::from(self.on_demand_stream_count))));
-        members.push((
-            "OnDemandStreamCountLimit".to_owned(),
-            Value::Integer(i64::from(self.on_demand_stream_count_limit)),
-        ));
-        members.push(("OpenShardCount".to_owned(), Value::Integer(i64::from(self.open_shard_count))));
-        members.push(("ShardLimit".to_owned(), Value::Integer(i64::from(self.shard_limit))));
 
         Value::Map(members)
     }
@@ -1803,10 +1744,7 @@ impl Structure for DescribeQueueInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![("QueueARN".to_owned(), Value::Text(self.queue_arn))])
     }
 }
 
@@ -1828,10 +1766,7 @@ impl Structure for DescribeQueueOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("QueueDescription".to_owned(), self.queue_description.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("QueueDescription".to_owned(), self.queue_description.into_value())])
     }
 }
 
@@ -1864,7 +1799,7 @@ impl Structure for DescribeStreamConsumerInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![];
         if let Some(member) = self.consumer_arn {
             members.push(("ConsumerARN".to_owned(), Value::Text(member)));
         }
@@ -1900,10 +1835,7 @@ impl Structure for DescribeStreamConsumerOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ConsumerDescription".to_owned(), self.consumer_description.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("ConsumerDescription".to_owned(), self.consumer_description.into_value())])
     }
 }
 
@@ -1939,7 +1871,7 @@ impl Structure for DescribeStreamInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
+        let mut members = vec![];
         if let Some(member) = self.limit {
             members.push(("Limit".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -1978,10 +1910,7 @@ impl Structure for DescribeStreamOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("StreamDescription".to_owned(), self.stream_description.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("StreamDescription".to_owned(), self.stream_description.into_value())])
     }
 }
 
@@ -2011,7 +1940,7 @@ impl Structure for DescribeStreamSummaryInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -2047,10 +1976,10 @@ impl Structure for DescribeStreamSummaryOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("StreamDescriptionSummary".to_owned(), self.stream_description_summary.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![(
+            "StreamDescriptionSummary".to_owned(),
+            self.stream_description_summary.into_value(),
+        )])
     }
 }
 
@@ -2084,8 +2013,7 @@ impl Structure for DisableEnhancedMonitoringInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push((
+        let mut members = vec![(
             "ShardLevelMetrics".to_owned(),
             Value::List(
                 self.shard_level_metrics
@@ -2093,7 +2021,7 @@ impl Structure for DisableEnhancedMonitoringInput {
                     .map(|element| Value::Text(element.as_str().to_owned()))
                     .collect(),
             ),
-        ));
+        )];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -2138,8 +2066,7 @@ impl Structure for EnableEnhancedMonitoringInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push((
+        let mut members = vec![(
             "ShardLevelMetrics".to_owned(),
             Value::List(
                 self.shard_level_metrics
@@ -2147,7 +2074,7 @@ impl Structure for EnableEnhancedMonitoringInput {
                     .map(|element| Value::Text(element.as_str().to_owned()))
                     .collect(),
             ),
-        ));
+        )];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -2215,7 +2142,7 @@ impl Structure for EnhancedMetrics {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
+        let mut members = vec![];
         if let Some(member) = self.shard_level_metrics {
             members.push((
                 "ShardLevelMetrics".to_owned(),
@@ -2260,7 +2187,7 @@ impl Structure for EnhancedMonitoringOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![];
         if let Some(member) = self.current_shard_level_metrics {
             members.push((
                 "CurrentShardLevelMetrics".to_owned(),
@@ -2320,11 +2247,10 @@ impl Structure for GetRecordsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
+        let mut members = vec![("ShardIterator".to_owned(), Value::Text(self.shard_iterator))];
         if let Some(member) = self.limit {
             members.push(("Limit".to_owned(), Value::Integer(i64::from(member))));
         }
-        members.push(("ShardIterator".to_owned(), Value::Text(self.shard_iterator)));
         if let Some(member) = self.dry_run {
             members.push(("DryRun".to_owned(), Value::Boolean(member)));
         }
@@ -2369,7 +2295,10 @@ impl Structure for GetRecordsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![(
+            "Records".to_owned(),
+            Value::List(self.records.into_iter().map(|element| element.into_value()).collect()),
+        )];
         if let Some(member) = self.child_shards {
             members.push((
                 "ChildShards".to_owned(),
@@ -2382,10 +2311,6 @@ impl Structure for GetRecordsOutput {
         if let Some(member) = self.next_shard_iterator {
             members.push(("NextShardIterator".to_owned(), Value::Text(member)));
         }
-        members.push((
-            "Records".to_owned(),
-            Value::List(self.records.into_iter().map(|element| element.into_value()).collect()),
-        ));
 
         Value::Map(members)
     }
@@ -2414,8 +2339,7 @@ impl Structure for GetResourcePolicyInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("ResourceARN".to_owned(), Value::Text(self.resource_arn)));
+        let mut members = vec![("ResourceARN".to_owned(), Value::Text(self.resource_arn))];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
@@ -2442,10 +2366,7 @@ impl Structure for GetResourcePolicyOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("Policy".to_owned(), Value::Text(self.policy)));
-
-        Value::Map(members)
+        Value::Map(vec![("Policy".to_owned(), Value::Text(self.policy))])
     }
 }
 
@@ -2490,12 +2411,10 @@ impl Structure for GetShardIteratorInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(8);
-        members.push(("ShardId".to_owned(), Value::Text(self.shard_id)));
-        members.push((
-            "ShardIteratorType".to_owned(),
-            Value::Text(self.shard_iterator_type.as_str().to_owned()),
-        ));
+        let mut members = vec![
+            ("ShardId".to_owned(), Value::Text(self.shard_id)),
+            ("ShardIteratorType".to_owned(), Value::Text(self.shard_iterator_type.as_str().to_owned())),
+        ];
         if let Some(member) = self.starting_sequence_number {
             members.push(("StartingSequenceNumber".to_owned(), Value::Text(member)));
         }
@@ -2537,7 +2456,7 @@ impl Structure for GetShardIteratorOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
+        let mut members = vec![];
         if let Some(member) = self.shard_iterator {
             members.push(("ShardIterator".to_owned(), Value::Text(member)));
         }
@@ -2569,11 +2488,10 @@ impl Structure for HashKeyRange {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("EndingHashKey".to_owned(), Value::Text(self.ending_hash_key)));
-        members.push(("StartingHashKey".to_owned(), Value::Text(self.starting_hash_key)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("EndingHashKey".to_owned(), Value::Text(self.ending_hash_key)),
+            ("StartingHashKey".to_owned(), Value::Text(self.starting_hash_key)),
+        ])
     }
 }
 
@@ -2606,11 +2524,8 @@ impl Structure for IncreaseStreamRetentionPeriodInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push((
-            "RetentionPeriodHours".to_owned(),
-            Value::Integer(i64::from(self.retention_period_hours)),
-        ));
+        let mut members =
+            vec![("RetentionPeriodHours".to_owned(), Value::Integer(i64::from(self.retention_period_hours)))];
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
@@ -2652,7 +2567,7 @@ impl Structure for ListChannelsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![];
         if let Some(member) = self.max_results {
             members.push(("MaxResults".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -2694,11 +2609,10 @@ impl Structure for ListChannelsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
+        let mut members = vec![(
             "ChannelSummaries".to_owned(),
             Value::List(self.channel_summaries.into_iter().map(|element| element.into_value()).collect()),
-        ));
+        )];
         if let Some(member) = self.next_token {
             members.push(("NextToken".to_owned(), Value::Text(member)));
         }
@@ -2734,7 +2648,7 @@ impl Structure for ListQueuesInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![];
         if let Some(member) = self.max_results {
             members.push(("MaxResults".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -2776,14 +2690,13 @@ impl Structure for ListQueuesOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members = vec![(
+            "QueueSummaries".to_owned(),
+            Value::List(self.queue_summaries.into_iter().map(|element| element.into_value()).collect()),
+        )];
         if let Some(member) = self.next_token {
             members.push(("NextToken".to_owned(), Value::Text(member)));
         }
-        members.push((
-            "QueueSummaries".to_owned(),
-            Value::List(self.queue_summaries.into_iter().map(|element| element.into_value()).collect()),
-        ));
 
         Value::Map(members)
     }
@@ -2830,7 +2743,7 @@ impl Structure for ListShardsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(8);
+        let mut members = vec![];
         if let Some(member) = self.exclusive_start_shard_id {
             members.push(("ExclusiveStartShardId".to_owned(), Value::Text(member)));
         }
@@ -2883,7 +2796,7 @@ impl Structure for ListShardsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members = vec![];
         if let Some(member) = self.next_token {
             members.push(("NextToken".to_owned(), Value::Text(member)));
         }
@@ -2930,14 +2843,13 @@ impl Structure for ListStreamConsumersInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
+        let mut members = vec![("StreamARN".to_owned(), Value::Text(self.stream_arn))];
         if let Some(member) = self.max_results {
             members.push(("MaxResults".to_owned(), Value::Integer(i64::from(member))));
         }
         if let Some(member) = self.next_token {
             members.push(("NextToken".to_owned(), Value::Text(member)));
         }
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
         if let Some(member) = self.stream_creation_timestamp {
             members.push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(member)));
         }
@@ -2972,7 +2884,7 @@ impl Structure for ListStreamConsumersOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members = vec![];
         if let Some(member) = self.consumers {
             members.push((
                 "Consumers".to_owned(),
@@ -3013,7 +2925,7 @@ impl Structure for ListStreamsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![];
         if let Some(member) = self.limit {
             members.push(("Limit".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -3058,15 +2970,13 @@ impl Structure for ListStreamsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push(("HasMoreStreams".to_owned(), Value::Boolean(self.has_more_streams)));
+        let mut members = vec![
+            ("HasMoreStreams".to_owned(), Value::Boolean(self.has_more_streams)),
+            ("StreamNames".to_owned(), Value::List(self.stream_names.into_iter().map(Value::Text).collect())),
+        ];
         if let Some(member) = self.next_token {
             members.push(("NextToken".to_owned(), Value::Text(member)));
         }
-        members.push((
-            "StreamNames".to_owned(),
-            Value::List(self.stream_names.into_iter().map(|element| Value::Text(element)).collect()),
-        ));
         if let Some(member) = self.stream_summaries {
             members.push((
                 "StreamSummaries".to_owned(),
@@ -3101,8 +3011,7 @@ impl Structure for ListTagsForResourceInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("ResourceARN".to_owned(), Value::Text(self.resource_arn)));
+        let mut members = vec![("ResourceARN".to_owned(), Value::Text(self.resource_arn))];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
@@ -3129,7 +3038,7 @@ impl Structure for ListTagsForResourceOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
+        let mut members = vec![];
         if let Some(member) = self.tags {
             members.push((
                 "Tags".to_owned(),
@@ -3173,7 +3082,7 @@ impl Structure for ListTagsForStreamInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
+        let mut members = vec![];
         if let Some(member) = self.limit {
             members.push(("Limit".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -3217,14 +3126,13 @@ impl Structure for ListTagsForStreamOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("HasMoreTags".to_owned(), Value::Boolean(self.has_more_tags)));
-        members.push((
-            "Tags".to_owned(),
-            Value::List(self.tags.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("HasMoreTags".to_owned(), Value::Boolean(self.has_more_tags)),
+            (
+                "Tags".to_owned(),
+                Value::List(self.tags.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ])
     }
 }
 
@@ -3260,9 +3168,10 @@ impl Structure for MergeShardsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("ShardToMerge".to_owned(), Value::Text(self.shard_to_merge)));
-        members.push(("AdjacentShardToMerge".to_owned(), Value::Text(self.adjacent_shard_to_merge)));
+        let mut members = vec![
+            ("ShardToMerge".to_owned(), Value::Text(self.shard_to_merge)),
+            ("AdjacentShardToMerge".to_owned(), Value::Text(self.adjacent_shard_to_merge)),
+        ];
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
@@ -3351,10 +3260,7 @@ impl Structure for MinimumThroughputBillingCommitmentInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("Status".to_owned(), Value::Text(self.status.as_str().to_owned())));
-
-        Value::Map(members)
+        Value::Map(vec![("Status".to_owned(), Value::Text(self.status.as_str().to_owned()))])
     }
 }
 
@@ -3419,7 +3325,7 @@ impl Structure for MinimumThroughputBillingCommitmentOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![("Status".to_owned(), Value::Text(self.status.as_str().to_owned()))];
         if let Some(member) = self.earliest_allowed_end_at {
             members.push(("EarliestAllowedEndAt".to_owned(), Value::Timestamp(member)));
         }
@@ -3429,7 +3335,6 @@ impl Structure for MinimumThroughputBillingCommitmentOutput {
         if let Some(member) = self.started_at {
             members.push(("StartedAt".to_owned(), Value::Timestamp(member)));
         }
-        members.push(("Status".to_owned(), Value::Text(self.status.as_str().to_owned())));
 
         Value::Map(members)
     }
@@ -3498,11 +3403,10 @@ impl Structure for PartitionField {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("SourceName".to_owned(), Value::Text(self.source_name)));
-        members.push(("Transform".to_owned(), Value::Text(self.transform.as_str().to_owned())));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("SourceName".to_owned(), Value::Text(self.source_name)),
+            ("Transform".to_owned(), Value::Text(self.transform.as_str().to_owned())),
+        ])
     }
 }
 
@@ -3527,13 +3431,10 @@ impl Structure for PartitionSpec {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push((
+        Value::Map(vec![(
             "PartitionFields".to_owned(),
             Value::List(self.partition_fields.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        )])
     }
 }
 
@@ -3606,7 +3507,7 @@ impl Structure for PutRecordInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(8);
+        let mut members = vec![("Data".to_owned(), Value::Bytes(self.data))];
         if let Some(member) = self.sequence_number_for_ordering {
             members.push(("SequenceNumberForOrdering".to_owned(), Value::Text(member)));
         }
@@ -3616,7 +3517,6 @@ impl Structure for PutRecordInput {
         if let Some(member) = self.explicit_hash_key {
             members.push(("ExplicitHashKey".to_owned(), Value::Text(member)));
         }
-        members.push(("Data".to_owned(), Value::Bytes(self.data)));
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
@@ -3660,12 +3560,13 @@ impl Structure for PutRecordOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![
+            ("SequenceNumber".to_owned(), Value::Text(self.sequence_number)),
+            ("ShardId".to_owned(), Value::Text(self.shard_id)),
+        ];
         if let Some(member) = self.encryption_type {
             members.push(("EncryptionType".to_owned(), Value::Text(member.as_str().to_owned())));
         }
-        members.push(("SequenceNumber".to_owned(), Value::Text(self.sequence_number)));
-        members.push(("ShardId".to_owned(), Value::Text(self.shard_id)));
 
         Value::Map(members)
     }
@@ -3704,11 +3605,10 @@ impl Structure for PutRecordsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push((
+        let mut members = vec![(
             "Records".to_owned(),
             Value::List(self.records.into_iter().map(|element| element.into_value()).collect()),
-        ));
+        )];
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
@@ -3753,17 +3653,16 @@ impl Structure for PutRecordsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![(
+            "Records".to_owned(),
+            Value::List(self.records.into_iter().map(|element| element.into_value()).collect()),
+        )];
         if let Some(member) = self.encryption_type {
             members.push(("EncryptionType".to_owned(), Value::Text(member.as_str().to_owned())));
         }
         if let Some(member) = self.failed_record_count {
             members.push(("FailedRecordCount".to_owned(), Value::Integer(i64::from(member))));
         }
-        members.push((
-            "Records".to_owned(),
-            Value::List(self.records.into_iter().map(|element| element.into_value()).collect()),
-        ));
 
         Value::Map(members)
     }
@@ -3795,14 +3694,13 @@ impl Structure for PutRecordsRequestEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![("Data".to_owned(), Value::Bytes(self.data))];
         if let Some(member) = self.partition_key {
             members.push(("PartitionKey".to_owned(), Value::Text(member)));
         }
         if let Some(member) = self.explicit_hash_key {
             members.push(("ExplicitHashKey".to_owned(), Value::Text(member)));
         }
-        members.push(("Data".to_owned(), Value::Bytes(self.data)));
 
         Value::Map(members)
     }
@@ -3837,7 +3735,7 @@ impl Structure for PutRecordsResultEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![];
         if let Some(member) = self.error_code {
             members.push(("ErrorCode".to_owned(), Value::Text(member)));
         }
@@ -3881,9 +3779,10 @@ impl Structure for PutResourcePolicyInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("Policy".to_owned(), Value::Text(self.policy)));
-        members.push(("ResourceARN".to_owned(), Value::Text(self.resource_arn)));
+        let mut members = vec![
+            ("Policy".to_owned(), Value::Text(self.policy)),
+            ("ResourceARN".to_owned(), Value::Text(self.resource_arn)),
+        ];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
@@ -3916,7 +3815,7 @@ impl Structure for QueueAttributes {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members = vec![];
         if let Some(member) = self.dead_letter_configuration {
             members.push(("DeadLetterConfiguration".to_owned(), member.into_value()));
         }
@@ -3965,20 +3864,21 @@ impl Structure for QueueDescription {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(6);
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
+        let mut members = vec![
+            ("QueueARN".to_owned(), Value::Text(self.queue_arn)),
+            ("QueueCreationTimestamp".to_owned(), Value::Timestamp(self.queue_creation_timestamp)),
+            ("QueueName".to_owned(), Value::Text(self.queue_name)),
+            ("QueueStatus".to_owned(), Value::Text(self.queue_status.as_str().to_owned())),
+            (
+                "StreamConfigurationList".to_owned(),
+                Value::List(
+                    self.stream_configuration_list.into_iter().map(|element| element.into_value()).collect(),
+                ),
+            ),
+        ];
         if let Some(member) = self.queue_attributes {
             members.push(("QueueAttributes".to_owned(), member.into_value()));
         }
-        members.push(("QueueCreationTimestamp".to_owned(), Value::Timestamp(self.queue_creation_timestamp)));
-        members.push(("QueueName".to_owned(), Value::Text(self.queue_name)));
-        members.push(("QueueStatus".to_owned(), Value::Text(self.queue_status.as_str().to_owned())));
-        members.push((
-            "StreamConfigurationList".to_owned(),
-            Value::List(
-                self.stream_configuration_list.into_iter().map(|element| element.into_value()).collect(),
-            ),
-        ));
 
         Value::Map(members)
     }
@@ -4022,19 +3922,17 @@ impl Structure for QueueRecord {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(7);
-        members.push((
-            "ApproximateArrivalTimestamp".to_owned(),
-            Value::Timestamp(self.approximate_arrival_timestamp),
-        ));
-        members.push(("Data".to_owned(), Value::Bytes(self.data)));
-        members.push(("FirstReceiveTimestamp".to_owned(), Value::Timestamp(self.first_receive_timestamp)));
+        let mut members = vec![
+            ("ApproximateArrivalTimestamp".to_owned(), Value::Timestamp(self.approximate_arrival_timestamp)),
+            ("Data".to_owned(), Value::Bytes(self.data)),
+            ("FirstReceiveTimestamp".to_owned(), Value::Timestamp(self.first_receive_timestamp)),
+            ("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)),
+            ("ReceiveCount".to_owned(), Value::Integer(i64::from(self.receive_count))),
+            ("RecordId".to_owned(), Value::Text(self.record_id)),
+        ];
         if let Some(member) = self.partition_key {
             members.push(("PartitionKey".to_owned(), Value::Text(member)));
         }
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-        members.push(("ReceiveCount".to_owned(), Value::Integer(i64::from(self.receive_count))));
-        members.push(("RecordId".to_owned(), Value::Text(self.record_id)));
 
         Value::Map(members)
     }
@@ -4063,11 +3961,10 @@ impl Structure for QueueStartingPosition {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members = vec![("Type".to_owned(), Value::Text(self.type_.as_str().to_owned()))];
         if let Some(member) = self.timestamp {
             members.push(("Timestamp".to_owned(), Value::Timestamp(member)));
         }
-        members.push(("Type".to_owned(), Value::Text(self.type_.as_str().to_owned())));
 
         Value::Map(members)
     }
@@ -4172,11 +4069,10 @@ impl Structure for QueueStreamConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members = vec![("StreamARN".to_owned(), Value::Text(self.stream_arn))];
         if let Some(member) = self.starting_position {
             members.push(("StartingPosition".to_owned(), member.into_value()));
         }
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
 
         Value::Map(members)
     }
@@ -4205,8 +4101,7 @@ impl Structure for QueueStreamFilter {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
+        let mut members = vec![("StreamARN".to_owned(), Value::Text(self.stream_arn))];
         if let Some(member) = self.stream_creation_timestamp {
             members.push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(member)));
         }
@@ -4238,12 +4133,10 @@ impl Structure for QueueStreamIdentifier {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
-        members
-            .push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+            ("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)),
+        ])
     }
 }
 
@@ -4280,17 +4173,16 @@ impl Structure for QueueSummary {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-        members.push(("QueueCreationTimestamp".to_owned(), Value::Timestamp(self.queue_creation_timestamp)));
-        members.push(("QueueName".to_owned(), Value::Text(self.queue_name)));
-        members.push(("QueueStatus".to_owned(), Value::Text(self.queue_status.as_str().to_owned())));
-        members.push((
-            "Streams".to_owned(),
-            Value::List(self.streams.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("QueueARN".to_owned(), Value::Text(self.queue_arn)),
+            ("QueueCreationTimestamp".to_owned(), Value::Timestamp(self.queue_creation_timestamp)),
+            ("QueueName".to_owned(), Value::Text(self.queue_name)),
+            ("QueueStatus".to_owned(), Value::Text(self.queue_status.as_str().to_owned())),
+            (
+                "Streams".to_owned(),
+                Value::List(self.streams.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ])
     }
 }
 
@@ -4323,11 +4215,10 @@ impl Structure for ReceiveDeadLetterQueueRecordsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![("QueueARN".to_owned(), Value::Text(self.queue_arn))];
         if let Some(member) = self.limit {
             members.push(("Limit".to_owned(), Value::Integer(i64::from(member))));
         }
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
         if let Some(member) = self.visibility_timeout_seconds {
             members.push(("VisibilityTimeoutSeconds".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -4360,13 +4251,10 @@ impl Structure for ReceiveDeadLetterQueueRecordsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push((
+        Value::Map(vec![(
             "QueueRecords".to_owned(),
             Value::List(self.queue_records.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        )])
     }
 }
 
@@ -4399,11 +4287,10 @@ impl Structure for ReceiveQueueRecordsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![("QueueARN".to_owned(), Value::Text(self.queue_arn))];
         if let Some(member) = self.limit {
             members.push(("Limit".to_owned(), Value::Integer(i64::from(member))));
         }
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
         if let Some(member) = self.visibility_timeout_seconds {
             members.push(("VisibilityTimeoutSeconds".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -4436,13 +4323,10 @@ impl Structure for ReceiveQueueRecordsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push((
+        Value::Map(vec![(
             "QueueRecords".to_owned(),
             Value::List(self.queue_records.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        )])
     }
 }
 
@@ -4478,18 +4362,19 @@ impl Structure for Record {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
+        let mut members = vec![
+            ("Data".to_owned(), Value::Bytes(self.data)),
+            ("SequenceNumber".to_owned(), Value::Text(self.sequence_number)),
+        ];
         if let Some(member) = self.approximate_arrival_timestamp {
             members.push(("ApproximateArrivalTimestamp".to_owned(), Value::Timestamp(member)));
         }
-        members.push(("Data".to_owned(), Value::Bytes(self.data)));
         if let Some(member) = self.encryption_type {
             members.push(("EncryptionType".to_owned(), Value::Text(member.as_str().to_owned())));
         }
         if let Some(member) = self.partition_key {
             members.push(("PartitionKey".to_owned(), Value::Text(member)));
         }
-        members.push(("SequenceNumber".to_owned(), Value::Text(self.sequence_number)));
 
         Value::Map(members)
     }
@@ -4518,12 +4403,11 @@ impl Structure for RecordConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members =
+            vec![("RecordFormatType".to_owned(), Value::Text(self.record_format_type.as_str().to_owned()))];
         if let Some(member) = self.gsr_schema_arn {
             members.push(("GSRSchemaARN".to_owned(), Value::Text(member)));
         }
-        members
-            .push(("RecordFormatType".to_owned(), Value::Text(self.record_format_type.as_str().to_owned())));
 
         Value::Map(members)
     }
@@ -4630,9 +4514,10 @@ impl Structure for RegisterStreamConsumerInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push(("ConsumerName".to_owned(), Value::Text(self.consumer_name)));
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
+        let mut members = vec![
+            ("ConsumerName".to_owned(), Value::Text(self.consumer_name)),
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+        ];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
@@ -4665,10 +4550,7 @@ impl Structure for RegisterStreamConsumerOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("Consumer".to_owned(), self.consumer.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("Consumer".to_owned(), self.consumer.into_value())])
     }
 }
 
@@ -4701,11 +4583,8 @@ impl Structure for RemoveTagsFromStreamInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push((
-            "TagKeys".to_owned(),
-            Value::List(self.tag_keys.into_iter().map(|element| Value::Text(element)).collect()),
-        ));
+        let mut members =
+            vec![("TagKeys".to_owned(), Value::List(self.tag_keys.into_iter().map(Value::Text).collect()))];
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
@@ -4746,12 +4625,13 @@ impl Structure for RestoreDeadLetterQueueRecordsErrorEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("ErrorCode".to_owned(), Value::Text(self.error_code)));
+        let mut members = vec![
+            ("ErrorCode".to_owned(), Value::Text(self.error_code)),
+            ("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)),
+        ];
         if let Some(member) = self.error_message {
             members.push(("ErrorMessage".to_owned(), Value::Text(member)));
         }
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
 
         Value::Map(members)
     }
@@ -4782,14 +4662,13 @@ impl Structure for RestoreDeadLetterQueueRecordsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Entries".to_owned(),
-            Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Entries".to_owned(),
+                Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            ("QueueARN".to_owned(), Value::Text(self.queue_arn)),
+        ])
     }
 }
 
@@ -4820,17 +4699,16 @@ impl Structure for RestoreDeadLetterQueueRecordsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Failed".to_owned(),
-            Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push((
-            "Successful".to_owned(),
-            Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Failed".to_owned(),
+                Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            (
+                "Successful".to_owned(),
+                Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ])
     }
 }
 
@@ -4852,10 +4730,7 @@ impl Structure for RestoreDeadLetterQueueRecordsRequestEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-
-        Value::Map(members)
+        Value::Map(vec![("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle))])
     }
 }
 
@@ -4877,10 +4752,7 @@ impl Structure for RestoreDeadLetterQueueRecordsResultEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-
-        Value::Map(members)
+        Value::Map(vec![("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle))])
     }
 }
 
@@ -4948,14 +4820,13 @@ impl Structure for S3DestinationConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![("StorageConfiguration".to_owned(), self.storage_configuration.into_value())];
         if let Some(member) = self.data_freshness_in_seconds {
             members.push(("DataFreshnessInSeconds".to_owned(), Value::Integer(i64::from(member))));
         }
         if let Some(member) = self.dead_letter_queue_s3_configuration {
             members.push(("DeadLetterQueueS3Configuration".to_owned(), member.into_value()));
         }
-        members.push(("StorageConfiguration".to_owned(), self.storage_configuration.into_value()));
 
         Value::Map(members)
     }
@@ -4989,18 +4860,14 @@ impl Structure for S3DestinationDescription {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push((
-            "DataFreshnessInSeconds".to_owned(),
-            Value::Integer(i64::from(self.data_freshness_in_seconds)),
-        ));
-        members.push((
-            "DeadLetterQueueS3Configuration".to_owned(),
-            self.dead_letter_queue_s3_configuration.into_value(),
-        ));
-        members.push(("StorageConfiguration".to_owned(), self.storage_configuration.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("DataFreshnessInSeconds".to_owned(), Value::Integer(i64::from(self.data_freshness_in_seconds))),
+            (
+                "DeadLetterQueueS3Configuration".to_owned(),
+                self.dead_letter_queue_s3_configuration.into_value(),
+            ),
+            ("StorageConfiguration".to_owned(), self.storage_configuration.into_value()),
+        ])
     }
 }
 
@@ -5022,13 +4889,10 @@ impl Structure for S3DestinationUpdateInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push((
+        Value::Map(vec![(
             "DataFreshnessInSeconds".to_owned(),
             Value::Integer(i64::from(self.data_freshness_in_seconds)),
-        ));
-
-        Value::Map(members)
+        )])
     }
 }
 
@@ -5100,10 +4964,11 @@ impl Structure for S3StorageConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("BucketARN".to_owned(), Value::Text(self.bucket_arn)));
-        members.push(("CompressionType".to_owned(), Value::Text(self.compression_type.as_str().to_owned())));
-        members.push(("ExpectedBucketOwner".to_owned(), Value::Text(self.expected_bucket_owner)));
+        let mut members = vec![
+            ("BucketARN".to_owned(), Value::Text(self.bucket_arn)),
+            ("CompressionType".to_owned(), Value::Text(self.compression_type.as_str().to_owned())),
+            ("ExpectedBucketOwner".to_owned(), Value::Text(self.expected_bucket_owner)),
+        ];
         if let Some(member) = self.output_key_template {
             members.push(("OutputKeyTemplate".to_owned(), Value::Text(member)));
         }
@@ -5183,14 +5048,15 @@ impl Structure for S3TablesConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("CompressionType".to_owned(), Value::Text(self.compression_type.as_str().to_owned())));
-        members.push(("Namespace".to_owned(), Value::Text(self.namespace)));
+        let mut members = vec![
+            ("CompressionType".to_owned(), Value::Text(self.compression_type.as_str().to_owned())),
+            ("Namespace".to_owned(), Value::Text(self.namespace)),
+            ("TableBucketARN".to_owned(), Value::Text(self.table_bucket_arn)),
+            ("TableName".to_owned(), Value::Text(self.table_name)),
+        ];
         if let Some(member) = self.partition_spec {
             members.push(("PartitionSpec".to_owned(), member.into_value()));
         }
-        members.push(("TableBucketARN".to_owned(), Value::Text(self.table_bucket_arn)));
-        members.push(("TableName".to_owned(), Value::Text(self.table_name)));
 
         Value::Map(members)
     }
@@ -5225,20 +5091,24 @@ impl Structure for S3TablesDestinationConfiguration {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![
+            (
+                "DeadLetterQueueS3Configuration".to_owned(),
+                self.dead_letter_queue_s3_configuration.into_value(),
+            ),
+            (
+                "S3TablesConfigurationList".to_owned(),
+                Value::List(
+                    self.s3_tables_configuration_list
+                        .into_iter()
+                        .map(|element| element.into_value())
+                        .collect(),
+                ),
+            ),
+        ];
         if let Some(member) = self.data_freshness_in_seconds {
             members.push(("DataFreshnessInSeconds".to_owned(), Value::Integer(i64::from(member))));
         }
-        members.push((
-            "DeadLetterQueueS3Configuration".to_owned(),
-            self.dead_letter_queue_s3_configuration.into_value(),
-        ));
-        members.push((
-            "S3TablesConfigurationList".to_owned(),
-            Value::List(
-                self.s3_tables_configuration_list.into_iter().map(|element| element.into_value()).collect(),
-            ),
-        ));
 
         Value::Map(members)
     }
@@ -5273,23 +5143,22 @@ impl Structure for S3TablesDestinationDescription {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push((
-            "DataFreshnessInSeconds".to_owned(),
-            Value::Integer(i64::from(self.data_freshness_in_seconds)),
-        ));
-        members.push((
-            "DeadLetterQueueS3Configuration".to_owned(),
-            self.dead_letter_queue_s3_configuration.into_value(),
-        ));
-        members.push((
-            "S3TablesConfigurationList".to_owned(),
-            Value::List(
-                self.s3_tables_configuration_list.into_iter().map(|element| element.into_value()).collect(),
+        Value::Map(vec![
+            ("DataFreshnessInSeconds".to_owned(), Value::Integer(i64::from(self.data_freshness_in_seconds))),
+            (
+                "DeadLetterQueueS3Configuration".to_owned(),
+                self.dead_letter_queue_s3_configuration.into_value(),
             ),
-        ));
-
-        Value::Map(members)
+            (
+                "S3TablesConfigurationList".to_owned(),
+                Value::List(
+                    self.s3_tables_configuration_list
+                        .into_iter()
+                        .map(|element| element.into_value())
+                        .collect(),
+                ),
+            ),
+        ])
     }
 }
 
@@ -5311,13 +5180,10 @@ impl Structure for S3TablesDestinationUpdateInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push((
+        Value::Map(vec![(
             "DataFreshnessInSeconds".to_owned(),
             Value::Integer(i64::from(self.data_freshness_in_seconds)),
-        ));
-
-        Value::Map(members)
+        )])
     }
 }
 
@@ -5372,11 +5238,11 @@ impl Structure for SequenceNumberRange {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members =
+            vec![("StartingSequenceNumber".to_owned(), Value::Text(self.starting_sequence_number))];
         if let Some(member) = self.ending_sequence_number {
             members.push(("EndingSequenceNumber".to_owned(), Value::Text(member)));
         }
-        members.push(("StartingSequenceNumber".to_owned(), Value::Text(self.starting_sequence_number)));
 
         Value::Map(members)
     }
@@ -5414,16 +5280,17 @@ impl Structure for Shard {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
+        let mut members = vec![
+            ("HashKeyRange".to_owned(), self.hash_key_range.into_value()),
+            ("SequenceNumberRange".to_owned(), self.sequence_number_range.into_value()),
+            ("ShardId".to_owned(), Value::Text(self.shard_id)),
+        ];
         if let Some(member) = self.adjacent_parent_shard_id {
             members.push(("AdjacentParentShardId".to_owned(), Value::Text(member)));
         }
-        members.push(("HashKeyRange".to_owned(), self.hash_key_range.into_value()));
         if let Some(member) = self.parent_shard_id {
             members.push(("ParentShardId".to_owned(), Value::Text(member)));
         }
-        members.push(("SequenceNumberRange".to_owned(), self.sequence_number_range.into_value()));
-        members.push(("ShardId".to_owned(), Value::Text(self.shard_id)));
 
         Value::Map(members)
     }
@@ -5455,14 +5322,13 @@ impl Structure for ShardFilter {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![("Type".to_owned(), Value::Text(self.type_.as_str().to_owned()))];
         if let Some(member) = self.shard_id {
             members.push(("ShardId".to_owned(), Value::Text(member)));
         }
         if let Some(member) = self.timestamp {
             members.push(("Timestamp".to_owned(), Value::Timestamp(member)));
         }
-        members.push(("Type".to_owned(), Value::Text(self.type_.as_str().to_owned())));
 
         Value::Map(members)
     }
@@ -5592,12 +5458,13 @@ impl Structure for SplitShardInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("NewStartingHashKey".to_owned(), Value::Text(self.new_starting_hash_key)));
+        let mut members = vec![
+            ("NewStartingHashKey".to_owned(), Value::Text(self.new_starting_hash_key)),
+            ("ShardToSplit".to_owned(), Value::Text(self.shard_to_split)),
+        ];
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
-        members.push(("ShardToSplit".to_owned(), Value::Text(self.shard_to_split)));
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -5641,9 +5508,10 @@ impl Structure for StartStreamEncryptionInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("EncryptionType".to_owned(), Value::Text(self.encryption_type.as_str().to_owned())));
-        members.push(("KeyId".to_owned(), Value::Text(self.key_id)));
+        let mut members = vec![
+            ("EncryptionType".to_owned(), Value::Text(self.encryption_type.as_str().to_owned())),
+            ("KeyId".to_owned(), Value::Text(self.key_id)),
+        ];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -5684,14 +5552,13 @@ impl Structure for StartingPosition {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![("Type".to_owned(), Value::Text(self.type_.as_str().to_owned()))];
         if let Some(member) = self.sequence_number {
             members.push(("SequenceNumber".to_owned(), Value::Text(member)));
         }
         if let Some(member) = self.timestamp {
             members.push(("Timestamp".to_owned(), Value::Timestamp(member)));
         }
-        members.push(("Type".to_owned(), Value::Text(self.type_.as_str().to_owned())));
 
         Value::Map(members)
     }
@@ -5729,9 +5596,10 @@ impl Structure for StopStreamEncryptionInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("EncryptionType".to_owned(), Value::Text(self.encryption_type.as_str().to_owned())));
-        members.push(("KeyId".to_owned(), Value::Text(self.key_id)));
+        let mut members = vec![
+            ("EncryptionType".to_owned(), Value::Text(self.encryption_type.as_str().to_owned())),
+            ("KeyId".to_owned(), Value::Text(self.key_id)),
+        ];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -5797,34 +5665,33 @@ impl Structure for StreamDescription {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(11);
+        let mut members = vec![
+            (
+                "EnhancedMonitoring".to_owned(),
+                Value::List(
+                    self.enhanced_monitoring.into_iter().map(|element| element.into_value()).collect(),
+                ),
+            ),
+            ("HasMoreShards".to_owned(), Value::Boolean(self.has_more_shards)),
+            ("RetentionPeriodHours".to_owned(), Value::Integer(i64::from(self.retention_period_hours))),
+            (
+                "Shards".to_owned(),
+                Value::List(self.shards.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+            ("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)),
+            ("StreamName".to_owned(), Value::Text(self.stream_name)),
+            ("StreamStatus".to_owned(), Value::Text(self.stream_status.as_str().to_owned())),
+        ];
         if let Some(member) = self.encryption_type {
             members.push(("EncryptionType".to_owned(), Value::Text(member.as_str().to_owned())));
         }
-        members.push((
-            "EnhancedMonitoring".to_owned(),
-            Value::List(self.enhanced_monitoring.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push(("HasMoreShards".to_owned(), Value::Boolean(self.has_more_shards)));
         if let Some(member) = self.key_id {
             members.push(("KeyId".to_owned(), Value::Text(member)));
         }
-        members.push((
-            "RetentionPeriodHours".to_owned(),
-            Value::Integer(i64::from(self.retention_period_hours)),
-        ));
-        members.push((
-            "Shards".to_owned(),
-            Value::List(self.shards.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
-        members
-            .push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)));
         if let Some(member) = self.stream_mode_details {
             members.push(("StreamModeDetails".to_owned(), member.into_value()));
         }
-        members.push(("StreamName".to_owned(), Value::Text(self.stream_name)));
-        members.push(("StreamStatus".to_owned(), Value::Text(self.stream_status.as_str().to_owned())));
 
         Value::Map(members)
     }
@@ -5900,7 +5767,20 @@ impl Structure for StreamDescriptionSummary {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(17);
+        let mut members = vec![
+            (
+                "EnhancedMonitoring".to_owned(),
+                Value::List(
+                    self.enhanced_monitoring.into_iter().map(|element| element.into_value()).collect(),
+                ),
+            ),
+            ("OpenShardCount".to_owned(), Value::Integer(i64::from(self.open_shard_count))),
+            ("RetentionPeriodHours".to_owned(), Value::Integer(i64::from(self.retention_period_hours))),
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+            ("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)),
+            ("StreamName".to_owned(), Value::Text(self.stream_name)),
+            ("StreamStatus".to_owned(), Value::Text(self.stream_status.as_str().to_owned())),
+        ];
         if let Some(member) = self.channel_count {
             members.push(("ChannelCount".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -5910,38 +5790,24 @@ impl Structure for StreamDescriptionSummary {
         if let Some(member) = self.encryption_type {
             members.push(("EncryptionType".to_owned(), Value::Text(member.as_str().to_owned())));
         }
-        members.push((
-            "EnhancedMonitoring".to_owned(),
-            Value::List(self.enhanced_monitoring.into_iter().map(|element| element.into_value()).collect()),
-        ));
         if let Some(member) = self.key_id {
             members.push(("KeyId".to_owned(), Value::Text(member)));
         }
         if let Some(member) = self.max_record_size_in_kib {
             members.push(("MaxRecordSizeInKiB".to_owned(), Value::Integer(i64::from(member))));
         }
-        members.push(("OpenShardCount".to_owned(), Value::Integer(i64::from(self.open_shard_count))));
         if let Some(member) = self.queue_count {
             members.push(("QueueCount".to_owned(), Value::Integer(i64::from(member))));
         }
         if let Some(member) = self.record_distribution_strategy {
             members.push(("RecordDistributionStrategy".to_owned(), Value::Text(member.as_str().to_owned())));
         }
-        members.push((
-            "RetentionPeriodHours".to_owned(),
-            Value::Integer(i64::from(self.retention_period_hours)),
-        ));
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
-        members
-            .push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(self.stream_creation_timestamp)));
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
         if let Some(member) = self.stream_mode_details {
             members.push(("StreamModeDetails".to_owned(), member.into_value()));
         }
-        members.push(("StreamName".to_owned(), Value::Text(self.stream_name)));
-        members.push(("StreamStatus".to_owned(), Value::Text(self.stream_status.as_str().to_owned())));
         if let Some(member) = self.warm_throughput {
             members.push(("WarmThroughput".to_owned(), member.into_value()));
         }
@@ -5973,8 +5839,7 @@ impl Structure for StreamFilter {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
+        let mut members = vec![("StreamARN".to_owned(), Value::Text(self.stream_arn))];
         if let Some(member) = self.stream_creation_timestamp {
             members.push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(member)));
         }
@@ -6033,10 +5898,7 @@ impl Structure for StreamModeDetails {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("StreamMode".to_owned(), Value::Text(self.stream_mode.as_str().to_owned())));
-
-        Value::Map(members)
+        Value::Map(vec![("StreamMode".to_owned(), Value::Text(self.stream_mode.as_str().to_owned()))])
     }
 }
 
@@ -6112,16 +5974,17 @@ impl Structure for StreamSummary {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
+        let mut members = vec![
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+            ("StreamName".to_owned(), Value::Text(self.stream_name)),
+            ("StreamStatus".to_owned(), Value::Text(self.stream_status.as_str().to_owned())),
+        ];
         if let Some(member) = self.stream_creation_timestamp {
             members.push(("StreamCreationTimestamp".to_owned(), Value::Timestamp(member)));
         }
         if let Some(member) = self.stream_mode_details {
             members.push(("StreamModeDetails".to_owned(), member.into_value()));
         }
-        members.push(("StreamName".to_owned(), Value::Text(self.stream_name)));
-        members.push(("StreamStatus".to_owned(), Value::Text(self.stream_status.as_str().to_owned())));
 
         Value::Map(members)
     }
@@ -6157,7 +6020,13 @@ impl Structure for SubscribeToShardEvent {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![
+            ("MillisBehindLatest".to_owned(), Value::Integer(self.millis_behind_latest)),
+            (
+                "Records".to_owned(),
+                Value::List(self.records.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ];
         if let Some(member) = self.child_shards {
             members.push((
                 "ChildShards".to_owned(),
@@ -6167,11 +6036,6 @@ impl Structure for SubscribeToShardEvent {
         if let Some(member) = self.continuation_sequence_number {
             members.push(("ContinuationSequenceNumber".to_owned(), Value::Text(member)));
         }
-        members.push(("MillisBehindLatest".to_owned(), Value::Integer(self.millis_behind_latest)));
-        members.push((
-            "Records".to_owned(),
-            Value::List(self.records.into_iter().map(|element| element.into_value()).collect()),
-        ));
 
         Value::Map(members)
     }
@@ -6209,13 +6073,14 @@ impl Structure for SubscribeToShardInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("ConsumerARN".to_owned(), Value::Text(self.consumer_arn)));
+        let mut members = vec![
+            ("ConsumerARN".to_owned(), Value::Text(self.consumer_arn)),
+            ("ShardId".to_owned(), Value::Text(self.shard_id)),
+            ("StartingPosition".to_owned(), self.starting_position.into_value()),
+        ];
         if let Some(member) = self.dry_run {
             members.push(("DryRun".to_owned(), Value::Boolean(member)));
         }
-        members.push(("ShardId".to_owned(), Value::Text(self.shard_id)));
-        members.push(("StartingPosition".to_owned(), self.starting_position.into_value()));
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
@@ -6244,8 +6109,7 @@ impl Structure for Tag {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("Key".to_owned(), Value::Text(self.key)));
+        let mut members = vec![("Key".to_owned(), Value::Text(self.key))];
         if let Some(member) = self.value {
             members.push(("Value".to_owned(), Value::Text(member)));
         }
@@ -6280,15 +6144,18 @@ impl Structure for TagResourceInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("ResourceARN".to_owned(), Value::Text(self.resource_arn)));
+        let mut members = vec![
+            ("ResourceARN".to_owned(), Value::Text(self.resource_arn)),
+            (
+                "Tags".to_owned(),
+                Value::Map(
+                    self.tags.into_iter().map(|(name, element)| (name, Value::Text(element))).collect(),
+                ),
+            ),
+        ];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
-        members.push((
-            "Tags".to_owned(),
-            Value::Map(self.tags.into_iter().map(|(name, element)| (name, Value::Text(element))).collect()),
-        ));
 
         Value::Map(members)
     }
@@ -6352,15 +6219,13 @@ impl Structure for UntagResourceInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("ResourceARN".to_owned(), Value::Text(self.resource_arn)));
+        let mut members = vec![
+            ("ResourceARN".to_owned(), Value::Text(self.resource_arn)),
+            ("TagKeys".to_owned(), Value::List(self.tag_keys.into_iter().map(Value::Text).collect())),
+        ];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
-        members.push((
-            "TagKeys".to_owned(),
-            Value::List(self.tag_keys.into_iter().map(|element| Value::Text(element)).collect()),
-        ));
 
         Value::Map(members)
     }
@@ -6389,13 +6254,10 @@ impl Structure for UpdateAccountSettingsInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push((
+        Value::Map(vec![(
             "MinimumThroughputBillingCommitment".to_owned(),
             self.minimum_throughput_billing_commitment.into_value(),
-        ));
-
-        Value::Map(members)
+        )])
     }
 }
 
@@ -6422,7 +6284,7 @@ impl Structure for UpdateAccountSettingsOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
+        let mut members = vec![];
         if let Some(member) = self.minimum_throughput_billing_commitment {
             members.push(("MinimumThroughputBillingCommitment".to_owned(), member.into_value()));
         }
@@ -6463,8 +6325,7 @@ impl Structure for UpdateChannelInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push(("ChannelARN".to_owned(), Value::Text(self.channel_arn)));
+        let mut members = vec![("ChannelARN".to_owned(), Value::Text(self.channel_arn))];
         if let Some(member) = self.logging_configuration {
             members.push(("LoggingConfiguration".to_owned(), member.into_value()));
         }
@@ -6497,10 +6358,7 @@ impl Structure for UpdateChannelOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ChannelDescription".to_owned(), self.channel_description.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("ChannelDescription".to_owned(), self.channel_description.into_value())])
     }
 }
 
@@ -6530,12 +6388,13 @@ impl Structure for UpdateDeadLetterQueueRecordsVisibilityErrorEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("ErrorCode".to_owned(), Value::Text(self.error_code)));
+        let mut members = vec![
+            ("ErrorCode".to_owned(), Value::Text(self.error_code)),
+            ("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)),
+        ];
         if let Some(member) = self.error_message {
             members.push(("ErrorMessage".to_owned(), Value::Text(member)));
         }
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
 
         Value::Map(members)
     }
@@ -6566,14 +6425,13 @@ impl Structure for UpdateDeadLetterQueueRecordsVisibilityInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Entries".to_owned(),
-            Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Entries".to_owned(),
+                Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            ("QueueARN".to_owned(), Value::Text(self.queue_arn)),
+        ])
     }
 }
 
@@ -6604,17 +6462,16 @@ impl Structure for UpdateDeadLetterQueueRecordsVisibilityOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Failed".to_owned(),
-            Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push((
-            "Successful".to_owned(),
-            Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Failed".to_owned(),
+                Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            (
+                "Successful".to_owned(),
+                Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ])
     }
 }
 
@@ -6641,14 +6498,13 @@ impl Structure for UpdateDeadLetterQueueRecordsVisibilityRequestEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-        members.push((
-            "VisibilityTimeoutSeconds".to_owned(),
-            Value::Integer(i64::from(self.visibility_timeout_seconds)),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)),
+            (
+                "VisibilityTimeoutSeconds".to_owned(),
+                Value::Integer(i64::from(self.visibility_timeout_seconds)),
+            ),
+        ])
     }
 }
 
@@ -6670,10 +6526,7 @@ impl Structure for UpdateDeadLetterQueueRecordsVisibilityResultEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-
-        Value::Map(members)
+        Value::Map(vec![("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle))])
     }
 }
 
@@ -6703,9 +6556,8 @@ impl Structure for UpdateMaxRecordSizeInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members
-            .push(("MaxRecordSizeInKiB".to_owned(), Value::Integer(i64::from(self.max_record_size_in_kib))));
+        let mut members =
+            vec![("MaxRecordSizeInKiB".to_owned(), Value::Integer(i64::from(self.max_record_size_in_kib)))];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -6740,11 +6592,10 @@ impl Structure for UpdateQueueInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-        members.push(("QueueAttributes".to_owned(), self.queue_attributes.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("QueueARN".to_owned(), Value::Text(self.queue_arn)),
+            ("QueueAttributes".to_owned(), self.queue_attributes.into_value()),
+        ])
     }
 }
 
@@ -6766,10 +6617,7 @@ impl Structure for UpdateQueueOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("QueueDescription".to_owned(), self.queue_description.into_value()));
-
-        Value::Map(members)
+        Value::Map(vec![("QueueDescription".to_owned(), self.queue_description.into_value())])
     }
 }
 
@@ -6799,12 +6647,13 @@ impl Structure for UpdateQueueRecordsVisibilityErrorEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push(("ErrorCode".to_owned(), Value::Text(self.error_code)));
+        let mut members = vec![
+            ("ErrorCode".to_owned(), Value::Text(self.error_code)),
+            ("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)),
+        ];
         if let Some(member) = self.error_message {
             members.push(("ErrorMessage".to_owned(), Value::Text(member)));
         }
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
 
         Value::Map(members)
     }
@@ -6835,14 +6684,13 @@ impl Structure for UpdateQueueRecordsVisibilityInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Entries".to_owned(),
-            Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push(("QueueARN".to_owned(), Value::Text(self.queue_arn)));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Entries".to_owned(),
+                Value::List(self.entries.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            ("QueueARN".to_owned(), Value::Text(self.queue_arn)),
+        ])
     }
 }
 
@@ -6873,17 +6721,16 @@ impl Structure for UpdateQueueRecordsVisibilityOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push((
-            "Failed".to_owned(),
-            Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
-        ));
-        members.push((
-            "Successful".to_owned(),
-            Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            (
+                "Failed".to_owned(),
+                Value::List(self.failed.into_iter().map(|element| element.into_value()).collect()),
+            ),
+            (
+                "Successful".to_owned(),
+                Value::List(self.successful.into_iter().map(|element| element.into_value()).collect()),
+            ),
+        ])
     }
 }
 
@@ -6910,14 +6757,13 @@ impl Structure for UpdateQueueRecordsVisibilityRequestEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-        members.push((
-            "VisibilityTimeoutSeconds".to_owned(),
-            Value::Integer(i64::from(self.visibility_timeout_seconds)),
-        ));
-
-        Value::Map(members)
+        Value::Map(vec![
+            ("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)),
+            (
+                "VisibilityTimeoutSeconds".to_owned(),
+                Value::Integer(i64::from(self.visibility_timeout_seconds)),
+            ),
+        ])
     }
 }
 
@@ -6939,10 +6785,7 @@ impl Structure for UpdateQueueRecordsVisibilityResultEntry {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(1);
-        members.push(("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle)));
-
-        Value::Map(members)
+        Value::Map(vec![("ReceiptHandle".to_owned(), Value::Text(self.receipt_handle))])
     }
 }
 
@@ -6978,8 +6821,10 @@ impl Structure for UpdateShardCountInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(5);
-        members.push(("ScalingType".to_owned(), Value::Text(self.scaling_type.as_str().to_owned())));
+        let mut members = vec![
+            ("ScalingType".to_owned(), Value::Text(self.scaling_type.as_str().to_owned())),
+            ("TargetShardCount".to_owned(), Value::Integer(i64::from(self.target_shard_count))),
+        ];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -6989,7 +6834,6 @@ impl Structure for UpdateShardCountInput {
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
-        members.push(("TargetShardCount".to_owned(), Value::Integer(i64::from(self.target_shard_count))));
 
         Value::Map(members)
     }
@@ -7024,7 +6868,7 @@ impl Structure for UpdateShardCountOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members = vec![];
         if let Some(member) = self.current_shard_count {
             members.push(("CurrentShardCount".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -7071,12 +6915,13 @@ impl Structure for UpdateStreamModeInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
+        let mut members = vec![
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+            ("StreamModeDetails".to_owned(), self.stream_mode_details.into_value()),
+        ];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
-        members.push(("StreamModeDetails".to_owned(), self.stream_mode_details.into_value()));
         if let Some(member) = self.warm_throughput_mibps {
             members.push(("WarmThroughputMiBps".to_owned(), Value::Integer(i64::from(member))));
         }
@@ -7112,12 +6957,13 @@ impl Structure for UpdateStreamRecordDistributionStrategyInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
-        members.push((
-            "RecordDistributionStrategy".to_owned(),
-            Value::Text(self.record_distribution_strategy.as_str().to_owned()),
-        ));
-        members.push(("StreamARN".to_owned(), Value::Text(self.stream_arn)));
+        let mut members = vec![
+            (
+                "RecordDistributionStrategy".to_owned(),
+                Value::Text(self.record_distribution_strategy.as_str().to_owned()),
+            ),
+            ("StreamARN".to_owned(), Value::Text(self.stream_arn)),
+        ];
         if let Some(member) = self.stream_id {
             members.push(("StreamId".to_owned(), Value::Text(member)));
         }
@@ -7155,7 +7001,8 @@ impl Structure for UpdateStreamWarmThroughputInput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(4);
+        let mut members =
+            vec![("WarmThroughputMiBps".to_owned(), Value::Integer(i64::from(self.warm_throughput_mibps)))];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -7165,8 +7012,6 @@ impl Structure for UpdateStreamWarmThroughputInput {
         if let Some(member) = self.stream_name {
             members.push(("StreamName".to_owned(), Value::Text(member)));
         }
-        members
-            .push(("WarmThroughputMiBps".to_owned(), Value::Integer(i64::from(self.warm_throughput_mibps))));
 
         Value::Map(members)
     }
@@ -7198,7 +7043,7 @@ impl Structure for UpdateStreamWarmThroughputOutput {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(3);
+        let mut members = vec![];
         if let Some(member) = self.stream_arn {
             members.push(("StreamARN".to_owned(), Value::Text(member)));
         }
@@ -7236,7 +7081,7 @@ impl Structure for WarmThroughputObject {
     }
 
     fn into_value(self) -> Value {
-        let mut members = Vec::with_capacity(2);
+        let mut members = vec![];
         if let Some(member) = self.current_mibps {
             members.push(("CurrentMiBps".to_owned(), Value::Integer(i64::from(member))));
         }
