@@ -18,8 +18,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-/// Smaller and faster than the system's with buffers that come and go between threads; measured in
-/// docs/operating/running.md.
+/// musl's allocator is slow, and slower with each thread; this one is for static builds. With glibc its own is the better
+/// one here: putting 400,000 records of 1.3 KB took the server 0.96 s of processor time with it and 1.38 to 1.65 s with
+/// mimalloc, which gives large buffers back to the system and fetches them again, at equal peaks of memory; and an idle
+/// server is 11 MB, not 29 (release builds, two cores).
+#[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

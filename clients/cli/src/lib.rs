@@ -2,7 +2,7 @@
 //!
 //! They are ordinary Kinesis clients on the official SDK and know nothing of the server's insides, so that they work
 //! against any endpoint that speaks Kinesis. They never reach AWS unless told to by `--endpoint aws`
-//! ([`connect`]). What a command found goes to standard output, everything else to standard error.
+//! (`connect`). What a command found goes to standard output, everything else to standard error.
 
 mod connect;
 mod error;
