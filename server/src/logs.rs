@@ -16,13 +16,8 @@ pub(crate) fn start(config: &Config) -> Result<(), StartError> {
     })?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match config.log_format {
-        LogFormat::Text => logs.with_ansi(has_colours()).init(),
+        LogFormat::Text => logs.with_ansi(config.log_colours && stderr().is_terminal()).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
     Ok(())
-}
-
-/// On a terminal, unless the user wants none (no-color.org).
-fn has_colours() -> bool {
-    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

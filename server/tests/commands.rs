@@ -325,3 +325,16 @@ fn what_the_server_throttles_is_sent_again() {
     server.run_with_input(&["put", "orders", "--key", "k"], lines.join("\n").as_bytes()).ok();
     assert_eq!(data_by_key(&server.records("orders"))["k"], lines);
 }
+
+#[test]
+fn an_interrupted_put_says_how_far_it_came() {
+    let server = Server::ephemeral();
+    let mut put = Running::start(&mut server.command(&["put", "orders", "--create", "--json"]));
+    put.write(b"a\nb\nunfinished");
+    assert!(put.line().is_some() && put.line().is_some());
+    put.signal("INT");
+    put.wait_for_error_line("thalweg: 2 records were put, then: interrupted");
+    let finished = put.finish();
+    assert_eq!((finished.code, finished.stdout), (Some(1), Vec::new()));
+    assert_eq!(server.records("orders").len(), 2);
+}

@@ -56,3 +56,21 @@ fn tail_waits_for_a_server_that_comes_back() {
     tail.signal("TERM");
     assert_eq!(tail.finish().ok().stdout, b"");
 }
+
+#[test]
+fn put_waits_for_a_server_that_comes_back() {
+    let server = Server::start(&["--create-stream", "orders"]);
+    let mut put = Running::start(&mut server.command(&["put", "orders", "--key", "k", "--json"]));
+    put.write(b"before\n");
+    assert!(put.line().is_some(), "a line is sent without waiting for more");
+    let address = server.endpoint.strip_prefix("http://").expect("it is http").to_owned();
+    let mut server = server;
+    server.running.signal("KILL");
+    server.running.finish();
+    put.write(b"meanwhile\n");
+    put.wait_for_error_line("trying again: cannot reach");
+    let server = Server::start_in(server.directory, &["--listen", &address], &[]);
+    put.write(b"after\n");
+    put.finish().ok();
+    assert_eq!(data_by_key(&server.records("orders"))["k"], ["before", "meanwhile", "after"]);
+}

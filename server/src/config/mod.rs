@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) threads: Option<u16>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: String,
+    /// Whether log lines on a terminal may have colours: unless NO_COLOR is set (no-color.org).
+    pub(crate) log_colours: bool,
 }
 
 /// Where the data is.
@@ -76,7 +78,9 @@ pub(crate) fn load(args: ServeArgs) -> Result<Config, ConfigError> {
         Some(path) => read_file(path)?,
         None => Options::default(),
     };
-    complete(args.options.or(from_file))
+    let mut config = complete(args.options.or(from_file))?;
+    config.log_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Ok(config)
 }
 
 #[allow(clippy::disallowed_methods)] // the one reader of files
@@ -132,6 +136,7 @@ fn complete(options: Options) -> Result<Config, ConfigError> {
         threads: options.threads,
         log_format: options.log_format.unwrap_or(LogFormat::Text),
         log_level: options.log_level.unwrap_or_else(|| "info".to_owned()),
+        log_colours: true,
     })
 }
 

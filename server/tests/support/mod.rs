@@ -138,6 +138,13 @@ impl Running {
         self.child.id()
     }
 
+    /// Writes to its standard input.
+    pub fn write(&mut self, input: &[u8]) {
+        let stdin = self.child.stdin.as_mut().expect("it is piped");
+        stdin.write_all(input).expect("the program reads");
+        stdin.flush().expect("the program reads");
+    }
+
     /// The next line of standard output, without its end; `None` at the end.
     pub fn line(&mut self) -> Option<String> {
         let mut line = String::new();
