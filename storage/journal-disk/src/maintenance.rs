@@ -143,7 +143,9 @@ impl Maintenance {
         let round = match drained.await {
             Ok(round) => round,
             Err(error) => {
+                let reason = format!("the volume is full: {error}");
                 self.no_space(error, touched).await?;
+                self.engine.status.set_brake(Brake::Drain, Some(reason));
                 return Ok(false);
             }
         };
@@ -167,7 +169,8 @@ impl Maintenance {
         Ok(true)
     }
 
-    /// A full volume is not fatal: cut back, throttle, and try again later. Anything else is.
+    /// A full volume is not fatal: cut back, and try again later. Anything else is. Only the drain throttles: without
+    /// it there would be no round that succeeds and ends that.
     async fn no_space(&mut self, error: DiskError, touched: Touched) -> Result<(), DiskError> {
         if error.kind != DiskErrorKind::NoSpace {
             return Err(error);
@@ -176,9 +179,8 @@ impl Maintenance {
         let new_checkpoint = checkpoint::path(self.manifest.number + 1);
         checkpoint::remove(&*self.engine.disk, &format!("{new_checkpoint}.new")).await?;
         if !self.engine.status.drain_is_stuck() {
-            tracing::warn!(%error, "the volume is full; puts are throttled until there is space");
+            tracing::warn!(%error, "the volume is full; trying again");
         }
-        self.engine.status.set_brake(Brake::Drain, Some(format!("the volume is full: {error}")));
         Ok(())
     }
 
@@ -349,7 +351,9 @@ impl Maintenance {
                 && self.engine.shards.of_stream(*stream).is_empty()
         });
         if deleted {
-            while self.drain_once().await? {}
+            // Up to the deletion, not up to whatever is put meanwhile: under a load that would have no end.
+            let through = self.engine.cache.durable().position;
+            while self.manifest.through.position < through && self.drain_once().await? {}
         }
         let mut removed = Vec::new();
         for (&stream, row) in &self.manifest.streams {
@@ -382,6 +386,8 @@ impl Maintenance {
             row.trimmed = row.trimmed.max(*end);
         }
         if let Err(error) = self.write_checkpoint(&mut next).await {
+            // Nothing else would remember what was trimmed.
+            to_tidy.into_iter().for_each(|stream| self.engine.tidy_later(stream));
             return self.no_space(error, Touched::default()).await;
         }
         self.point_to(next).await?;

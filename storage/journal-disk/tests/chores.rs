@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use support::Machine;
 use support::history::{History, is_throttled, read_all};
-use thalweg_journal::{AppendError, Journal, NotAppliedReason, Read, ReadError, RunOutcome};
+use thalweg_journal::{AppendError, Health, Journal, NotAppliedReason, Read, ReadError, RunOutcome};
 use thalweg_journal_disk::{DiskJournal, Settings};
 use thalweg_system::Clock;
+use thalweg_system::disk::DiskErrorKind;
 use thalweg_system::simulated::{CallKind, Crash, SimulatedDisk};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
@@ -391,5 +392,55 @@ fn a_later_segment_may_expire_before_an_earlier_one() {
             assert_eq!(scene.count(shard(0)).await, 10, "what is covered is there");
             scene.restart(crash).await;
         }
+    });
+}
+
+#[test]
+fn a_checkpoint_that_found_no_space_does_not_throttle_for_ever() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        scene.fill(shard(0), 100_000).await;
+        // Idle: everything is drained, so that there is nothing that another round could write.
+        scene.until("drained", |scene| scene.journal.figures().undrained_bytes == 0).await;
+        scene.machine.disk.fail_always(CallKind::Write, "checkpoint-", DiskErrorKind::NoSpace);
+        scene.wait(26 * HOUR).await;
+        assert!(scene.segments(STREAM) > 0, "expiry could not write its checkpoint");
+        scene.machine.disk.clear_faults();
+        scene.wait(HOUR).await;
+        assert_eq!(scene.journal.health(), Health::Ready);
+        let append = scene.history.append_for(&[(shard(0), 1)], 100);
+        scene.journal.append(append).await.expect("there is space again");
+    });
+}
+
+#[test]
+fn deleting_a_stream_under_load_drains_only_what_was_there() {
+    const MIB: usize = 1 << 20;
+    let settings = Settings {
+        slot_bytes_first: 2 * MIB as u64,
+        slot_bytes: 2 * MIB as u64,
+        ring_bytes_max: 8 * MIB as u64,
+        undrained_bytes_max: 4 * MIB,
+        drain_start_bytes: 3 * MIB,
+        drain_bytes_max: 3 * MIB,
+        ..slow_settings()
+    };
+    in_scene(settings, 1, |mut scene| async move {
+        let other = StreamId(8);
+        scene.open_shards(other, 1).await;
+        scene.fill(shard(0), 10_000).await;
+        scene.restart(None).await;
+        assert!(scene.segments(STREAM) > 0, "a clean end drains");
+        scene.journal.delete_stream(STREAM).await.expect("it takes writes");
+        scene.machine.disk.take_log();
+        scene.machine.clock.advance(scene.machine.settings.chores_interval);
+        let other = ShardKey { stream: other, shard: ShardIndex(0) };
+        for _ in 0..400 {
+            scene.put(other, 1, 100).await;
+        }
+        let log = scene.machine.disk.take_log();
+        let checkpoints = log.iter().filter(|call| call.kind == CallKind::Rename).count();
+        assert_eq!(scene.segments(STREAM), 0, "its files are gone");
+        assert!(checkpoints <= 3, "{checkpoints} checkpoints for one deletion");
     });
 }
