@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use thalweg_catalog::{Catalog, CatalogError, CommitError, Row};
-use thalweg_journal::{AppendError, Journal};
+use thalweg_journal::{AppendError, Journal, Tail};
 use thalweg_system::{Clock, Random};
 use thalweg_types::{
     ConsumerArn, ConsumerName, ShardIndex, ShardKey, StreamArn, StreamId, Timestamp, limits,
@@ -107,6 +107,20 @@ pub enum OpenError {
         stream: String,
         /// The shard.
         shard: ShardIndex,
+    },
+    /// The journal closed an open shard, or opened one, and the catalog knows of no such change: a change is in the
+    /// catalog before the journal hears of it, so that the catalog is older than the journal, or lost commits.
+    #[error(
+        "the journal {what} {shard} of stream {stream}, and the catalog knows nothing of that: it is older than the \
+         journal, or lost its newest changes"
+    )]
+    CatalogBehind {
+        /// The stream's name.
+        stream: String,
+        /// The shard.
+        shard: ShardIndex,
+        /// "closed" or "opened".
+        what: &'static str,
     },
     /// A change that was under way cannot be finished, now or later.
     #[error("cannot finish what was under way with stream {stream}: {why}")]
@@ -252,9 +266,8 @@ impl Streams {
     /// the catalog never gave are somebody else's: their records are not touched.
     async fn align_journal(&self) -> Result<(), OpenError> {
         let next_stream = self.account.lock().await.next_stream();
-        let in_journal: FxHashSet<ShardKey> =
-            self.journal.shards().into_iter().map(|(shard, _)| shard).collect();
-        let mut unknown: Vec<StreamId> = in_journal.iter().map(|shard| shard.stream).collect();
+        let in_journal: FxHashMap<ShardKey, Tail> = self.journal.shards().into_iter().collect();
+        let mut unknown: Vec<StreamId> = in_journal.keys().map(|shard| shard.stream).collect();
         unknown.sort_unstable();
         unknown.dedup();
         unknown.retain(|id| self.registry.by_id(*id).is_none());
@@ -267,10 +280,13 @@ impl Streams {
                 continue;
             }
             if let Some(missing) =
-                stream.shards.open().find(|shard| !in_journal.contains(&stream.key(shard.index)))
+                stream.shards.open().find(|shard| !in_journal.contains_key(&stream.key(shard.index)))
             {
                 let stream = stream.name.to_string();
                 return Err(OpenError::ShardMissing { stream, shard: missing.index });
+            }
+            if matches!(kind, None | Some(ChangeKind::Settle)) {
+                check_not_behind(&stream, &in_journal)?;
             }
             self.journal.set_retention(stream.id, stream.retention());
         }
@@ -336,6 +352,17 @@ impl Streams {
     pub(crate) fn stream(&self, id: StreamId) -> Option<Arc<Stream>> {
         self.registry.by_id(id)
     }
+}
+
+/// Whether the journal did something to the stream that the catalog does not know of, although nothing is under way.
+fn check_not_behind(stream: &Stream, in_journal: &FxHashMap<ShardKey, Tail>) -> Result<(), OpenError> {
+    let behind = |shard, what| OpenError::CatalogBehind { stream: stream.name.to_string(), shard, what };
+    if let Some(closed) = stream.shards.open().find(|shard| in_journal[&stream.key(shard.index)].sealed) {
+        return Err(behind(closed.index, "closed"));
+    }
+    let next = stream.key(ShardIndex(stream.shards.next_index()));
+    let opened = in_journal.keys().filter(|shard| shard.stream == next.stream && **shard >= next).min();
+    opened.map_or(Ok(()), |opened| Err(behind(opened.shard, "opened")))
 }
 
 /// The hexadecimal number that follows `prefix` in a key.

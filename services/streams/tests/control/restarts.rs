@@ -342,6 +342,29 @@ async fn a_shard_that_the_journal_lost_is_not_made_anew() {
     assert!(matches!(opened.err(), Some(OpenError::ShardMissing { shard: ShardIndex(0), .. })));
 }
 
+/// Seals are what the journal knows of a reshard whose rows were lost with the end of the catalog's log.
+#[tokio::test]
+async fn a_catalog_that_lost_a_reshard_does_not_start() {
+    for (sealed, opened) in [(true, false), (false, true), (true, true)] {
+        let engines = Engines::new(Knobs::default());
+        engines.open().await.create("s", 2).await;
+        if opened {
+            engines.journal.open_shards(StreamId(1), &[ShardIndex(2)]).await.expect("the journal takes it");
+        }
+        if sealed {
+            engines.journal.seal(&[key(1, 0)]).await.expect("the journal takes it");
+        }
+        let opened =
+            World::over(engines.clock.clone(), engines.journal.clone(), engines.catalog.clone(), settings())
+                .await;
+        let expected = if sealed { (ShardIndex(0), "closed") } else { (ShardIndex(2), "opened") };
+        match opened.err() {
+            Some(OpenError::CatalogBehind { shard, what, .. }) => assert_eq!((shard, what), expected),
+            other => panic!("it is behind: {other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn forgotten_streams_are_removed_from_the_journal() {
     use thalweg_catalog::{Catalog, Write};
