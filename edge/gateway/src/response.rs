@@ -10,6 +10,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use http_body::Body;
 use thalweg_api::Answer;
 use thalweg_shape::{Failure, Value};
 use thalweg_wire::{Protocol, event_stream};
@@ -107,12 +108,7 @@ pub(crate) fn build(
         }
         Outcome::Preflight => return preflight(head, id),
         Outcome::Health { status, line } => {
-            let length = line.len();
-            let body = if head.method == Method::HEAD { String::new() } else { line };
-            let mut response = Response::new(AnswerBody::whole(Bytes::from(body)));
-            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-            *response.status_mut() = status;
-            return finish(head, id, response, Some("text/plain; charset=utf-8"));
+            (status, Some("text/plain; charset=utf-8"), AnswerBody::whole(Bytes::from(line)))
         }
     };
     let mut response = Response::new(body);
@@ -121,6 +117,13 @@ pub(crate) fn build(
     let closes = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE);
     if closes && head.version < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    // hyper leaves the body of an answer to HEAD out in HTTP/1.1 only; in HTTP/2 it would break the stream.
+    if head.method == Method::HEAD
+        && let Some(length) = response.body().size_hint().exact()
+    {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        *response.body_mut() = AnswerBody::whole(Bytes::new());
     }
     finish(head, id, response, content_type)
 }

@@ -333,6 +333,8 @@ async fn http2_by_prior_knowledge_is_served_on_the_same_port() {
     assert_eq!(client.ask(&Ask::bare("GET", "/healthz")).await.text(), "ok\n");
     let head = client.ask(&Ask::bare("HEAD", "/healthz")).await;
     assert_eq!((head.status, head.header("content-length"), head.text()), (200, Some("3"), ""));
+    let head = client.ask(&Ask::bare("HEAD", "/")).await;
+    assert_eq!((head.status, head.header("content-length"), head.text()), (403, Some("130"), ""));
     let preflight = client.ask(&Ask::bare("OPTIONS", "/").with("Origin", "x")).await;
     assert_eq!((preflight.status, preflight.text()), (200, ""));
     // Beyond every window, and beyond every limit.
