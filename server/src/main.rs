@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 
 /// musl's allocator is slow, and slower with each thread; this one is for static builds. With glibc its own is the better
 /// one here: putting 400,000 records of 1.3 KB took the server 0.96 s of processor time with it and 1.38 to 1.65 s with
-/// mimalloc, which gives large buffers back to the system and fetches them again, at equal peaks of memory; and an idle
+/// mimalloc, which gives large buffers back to the system and fetches them again; and an idle
 /// server is 11 MB, not 29 (release builds, two cores).
 #[cfg(target_env = "musl")]
 #[global_allocator]
