@@ -355,6 +355,13 @@ impl Maintenance {
             let through = self.engine.cache.durable().position;
             while self.manifest.through.position < through && self.drain_once().await? {}
         }
+        for &stream in &to_tidy {
+            // A round that ends before the deletion would still write segments: looked at until it is drained, too.
+            let is_known = self.manifest.shards.range(shards_of(stream)).next().is_some();
+            if is_known && self.engine.shards.of_stream(stream).is_empty() {
+                self.engine.tidy_later(stream);
+            }
+        }
         let mut removed = Vec::new();
         for (&stream, row) in &self.manifest.streams {
             let mut dead: BTreeSet<u32> = BTreeSet::new();

@@ -444,3 +444,39 @@ fn deleting_a_stream_under_load_drains_only_what_was_there() {
         assert!(checkpoints <= 3, "{checkpoints} checkpoints for one deletion");
     });
 }
+
+#[test]
+fn records_drained_after_their_stream_was_deleted_are_removed_soon() {
+    const MIB: usize = 1 << 20;
+    let settings = Settings {
+        slot_bytes_first: 8 * MIB as u64,
+        slot_bytes: 8 * MIB as u64,
+        ring_bytes_max: 32 * MIB as u64,
+        undrained_bytes_max: 4 * MIB,
+        drain_start_bytes: 3 * MIB,
+        drain_bytes_max: MIB,
+        idle_undrained_bytes_max: 4 * MIB,
+        ..slow_settings()
+    };
+    in_scene(settings, 1, |mut scene| async move {
+        let other = StreamId(8);
+        scene.open_shards(other, 1).await;
+        scene.until("room", |scene| scene.journal.figures().slots_free > 0).await;
+        scene.fill(shard(0), 400_000).await;
+        assert_eq!(scene.segments(STREAM), 0, "nothing is drained yet");
+        scene.journal.delete_stream(STREAM).await.expect("it takes writes");
+        scene.wait(2 * scene.machine.settings.chores_interval).await;
+        // One round of draining, which ends before the deletion.
+        let other = ShardKey { stream: other, shard: ShardIndex(0) };
+        while scene.journal.figures().undrained_bytes < 3 * MIB - 4096 {
+            scene.put(other, 2, 500).await;
+        }
+        scene.put(other, 2, 500).await;
+        while scene.journal.figures().undrained_bytes > 5 * MIB / 2 {
+            scene.wait(Duration::from_millis(1)).await;
+        }
+        assert!(scene.segments(STREAM) > 0, "its records were drained before its deletion");
+        scene.wait(2 * scene.machine.settings.chores_interval).await;
+        assert_eq!(scene.segments(STREAM), 0, "its files are gone");
+    });
+}
