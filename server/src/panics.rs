@@ -3,7 +3,7 @@
 //! A panic is a promise of ours that we broke. Which thread it hits is chance, and the others would wait for it, or
 //! go on with what it left half done: a committer that died in silence leaves every put unanswered for ever. Ending is
 //! safe, for nothing is acknowledged that is not durable, and a restart takes well under a second; whoever supervises
-//! the process sees it. (Release builds abort on a panic anyway; builds for tests shall not behave otherwise.)
+//! the process sees it.
 
 use std::panic;
 
