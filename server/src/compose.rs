@@ -1,7 +1,6 @@
 //! The parts, made and put together. The only place in the project that names concrete types: which engine, which
 //! disk, which clock.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use thalweg_api::Service;
@@ -167,7 +166,7 @@ fn streams_settings(config: &Config) -> thalweg_streams::Settings {
 
 fn gateway_settings(config: &Config) -> thalweg_gateway::Settings {
     let mut settings = thalweg_gateway::Settings::default();
-    if let Some(threads) = config.threads.and_then(|threads| NonZeroUsize::new(threads.into())) {
+    if let Some(threads) = config.threads {
         settings.threads = threads;
     }
     settings

@@ -34,7 +34,7 @@ const GRACE_CHANGES: Duration = Duration::from_secs(1);
 #[allow(clippy::disallowed_methods)] // "ready in N ms" counts from here, before there is a clock
 pub(crate) fn run(config: Config) -> Result<(), StartError> {
     let began = Instant::now();
-    logs::start(&config)?;
+    logs::start(&config);
     panics::end_the_process();
     let signals = Signals::listen();
     let runtime = tokio::runtime::Builder::new_current_thread()

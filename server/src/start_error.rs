@@ -10,8 +10,6 @@ use thalweg_system::disk::DiskErrorKind;
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("--log-level {level}: {reason}")]
-    LogLevel { level: String, reason: String },
     #[error("cannot listen on {address}: {}", listen_reason(.source, .address))]
     Listen { address: SocketAddr, source: io::Error },
     #[error("{}", in_one_line(.0))]

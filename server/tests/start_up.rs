@@ -66,7 +66,9 @@ fn a_configuration_that_makes_no_sense_is_a_usage_error() {
     serve(home, &["--create-stream", "or/ders"]).check_failure(2, &["--create-stream", "or/ders"]);
     serve(home, &["--threads", "0"]).check_failure(2, &["--threads", "0"]);
     serve(home, &["--nonsense"]).check_failure(2, &["--nonsense"]);
-    serve(home, &["--log-level", "thalweg=loud"]).check_failure(1, &["--log-level", "loud"]);
+    serve(home, &["--log-level", "thalweg=loud"]).check_failure(2, &["--log-level", "loud"]);
+    // Not a level: it would be taken for a module, and everything else would be silent.
+    serve(home, &["--log-level", "verbose"]).check_failure(2, &["--log-level", "verbose"]);
     let mut variable = command(home, &["serve"]);
     run(variable.env("THALWEG_LIMITS", "some"), b"").check_failure(2, &["some", "none, aws"]);
     assert!(!home.join("thalweg-data").exists(), "nothing was made");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::values::{Account, ByteSize, Delay, ListenAddress, NewStream, Percent, Region};
+use super::values::{Account, ByteSize, Delay, ListenAddress, LogLevel, NewStream, Percent, Region, Threads};
 
 /// What `thalweg serve` takes on the command line.
 #[derive(Debug, clap::Args)]
@@ -179,9 +179,14 @@ pub(crate) struct Options {
     pub(crate) transition_delay: Option<Delay>,
 
     /// How many threads answer requests [default: one for each processor]
-    #[arg(long, value_name = "COUNT", env = "THALWEG_THREADS", hide_env_values = true,
-          help_heading = "Process", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) threads: Option<u16>,
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "THALWEG_THREADS",
+        hide_env_values = true,
+        help_heading = "Process"
+    )]
+    pub(crate) threads: Option<Threads>,
 
     /// How log lines look; they go to standard error [default: text]
     #[arg(
@@ -201,7 +206,7 @@ pub(crate) struct Options {
         hide_env_values = true,
         help_heading = "Process"
     )]
-    pub(crate) log_level: Option<String>,
+    pub(crate) log_level: Option<LogLevel>,
 }
 
 impl Options {

@@ -5,6 +5,7 @@ mod flags;
 mod values;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(crate) struct Config {
     pub(crate) shard_limit: u32,
     pub(crate) transition_delay: Duration,
     /// `None`: one for each processor.
-    pub(crate) threads: Option<u16>,
+    pub(crate) threads: Option<NonZeroUsize>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: String,
     /// Whether log lines on a terminal may have colours: unless NO_COLOR is set (no-color.org).
@@ -133,9 +134,9 @@ fn complete(options: Options) -> Result<Config, ConfigError> {
         limits: options.limits.unwrap_or(LimitsChoice::None),
         shard_limit: options.shard_limit.unwrap_or(SHARD_LIMIT_DEFAULT),
         transition_delay: options.transition_delay.map_or(Duration::ZERO, |delay| delay.0),
-        threads: options.threads,
+        threads: options.threads.map(|threads| threads.0),
         log_format: options.log_format.unwrap_or(LogFormat::Text),
-        log_level: options.log_level.unwrap_or_else(|| "info".to_owned()),
+        log_level: options.log_level.map_or("info".to_owned(), |level| level.0),
         log_colours: true,
     })
 }
@@ -279,6 +280,8 @@ mod tests {
         check_file_error("listen = true", "1", "an address and port");
         check_file_error("limits = \"some\"", "1", "some");
         check_file_error("shard-limit = -1", "1", "-1");
+        check_file_error("threads = 0", "1", "from 1 to 256");
+        check_file_error("log-level = \"verbose\"", "1", "info");
         check_file_error("region", "1", "");
         check_file_error("[server]\nregion = \"a\"", "1", "unknown field `server`");
     }

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use thalweg_types::StreamName;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Lets a value be written in TOML as a text (or as a whole number, where that is its text).
 macro_rules! deserialize_by_text {
@@ -44,9 +47,11 @@ deserialize_by_text! {
     ByteSize: "a size such as \"256MiB\"";
     Delay: "a duration such as \"250ms\"";
     ListenAddress: "an address and port such as \"127.0.0.1:4567\"";
+    LogLevel: "a level such as \"info\"";
     NewStream: "\"NAME\" or \"NAME:SHARDS\"";
     Percent: "a percentage from 0 to 100";
     Region: "a region such as \"us-east-1\"";
+    Threads: "a number of threads from 1 to 256";
 }
 
 /// Where to listen: an IP address, or `localhost`, and a port.
@@ -193,6 +198,38 @@ impl FromStr for Delay {
     }
 }
 
+/// How many threads answer requests: 1 to 256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Threads(pub(crate) NonZeroUsize);
+
+impl FromStr for Threads {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = text.parse().ok().filter(|count: &NonZeroUsize| count.get() <= 256);
+        count.map(Threads).ok_or_else(|| "write a number of threads from 1 to 256".to_owned())
+    }
+}
+
+/// What is logged: levels, and levels of modules, with commas between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogLevel(pub(crate) String);
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A word alone that is no level would be taken for a module, and everything else would be silent.
+        let is_directive =
+            |part: &str| part.contains('=') || (!part.is_empty() && part.parse::<LevelFilter>().is_ok());
+        if text.split(',').all(is_directive) && EnvFilter::builder().parse(text).is_ok() {
+            return Ok(LogLevel(text.to_owned()));
+        }
+        Err("write error, warn, info, debug or trace, or levels by module such as info,thalweg_gateway=debug"
+            .to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +292,25 @@ mod tests {
         check("5s", Some(Delay(Duration::from_secs(5))));
         for text in ["", "5", "ms", "-5s", "1h"] {
             check::<Delay>(text, None);
+        }
+    }
+
+    #[test]
+    fn threads() {
+        check("1", NonZeroUsize::new(1).map(Threads));
+        check("256", NonZeroUsize::new(256).map(Threads));
+        for text in ["", "0", "257", "-1", "two", "1.5"] {
+            check::<Threads>(text, None);
+        }
+    }
+
+    #[test]
+    fn log_levels() {
+        for text in ["info", "WARN", "off", "info,thalweg_gateway=debug", "thalweg_gateway=trace"] {
+            check(text, Some(LogLevel(text.to_owned())));
+        }
+        for text in ["", "verbose", "thalweg_gateway", "info,", "thalweg=loud"] {
+            check::<LogLevel>(text, None);
         }
     }
 }
