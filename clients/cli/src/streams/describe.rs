@@ -57,7 +57,7 @@ pub(crate) fn print(
         stream_arn: summary.stream_arn(),
         status: summary.stream_status().as_str(),
         mode: summary.stream_mode_details().map(|details| details.stream_mode().as_str()),
-        created: output::timestamp(summary.stream_creation_timestamp()),
+        created: output::timestamp_in_seconds(summary.stream_creation_timestamp()),
         retention_hours: summary.retention_period_hours(),
         open_shard_count: summary.open_shard_count(),
         consumer_count: summary.consumer_count().unwrap_or(0),

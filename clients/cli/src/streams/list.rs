@@ -26,7 +26,7 @@ impl<'a> ListedStream<'a> {
             stream_arn: summary.stream_arn(),
             status: summary.stream_status().as_str(),
             mode: summary.stream_mode_details().map(|details| details.stream_mode().as_str()),
-            created: summary.stream_creation_timestamp().map(output::timestamp),
+            created: summary.stream_creation_timestamp().map(output::timestamp_in_seconds),
         }
     }
 }
