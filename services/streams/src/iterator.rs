@@ -4,15 +4,16 @@
 //! ```text
 //! byte  0          8         9       10     12      16       24       32       40          n        n + 16
 //!       +----------+---------+-------+------+-------+--------+--------+--------+-----------+----------+
-//!       | 0 0 … 1  | version | name  | zero | shard | issued | stream | offset | name, and | MAC      |
-//!       | as AWS's |       1 | bytes |      | u32   | ms i64 | id u64 | u64    | zeros     | 16 bytes |
+//!       | 0 0 … 1  | version | name  | turn | shard | issued | stream | offset | name, and | MAC      |
+//!       | as AWS's |       1 | bytes | u16  | u32   | ms i64 | id u64 | u64    | zeros     | 16 bytes |
 //!       +----------+---------+-------+------+-------+--------+--------+--------+-----------+----------+
 //! ```
 //!
 //! Numbers are big-endian; after the first 8 bytes the length is a multiple of 16, as AWS's is; the text is base64:
 //! 96 characters for names up to 16 bytes, at most 248. The MAC is HMAC-SHA-256 over everything before it, cut to
 //! 128 bits: with access control an iterator names the stream that a caller may read, so nobody else may make one.
-//! The stream's name is in it for the errors' sake; the id decides.
+//! The stream's name is in it for the errors' sake; the id decides. The turn grows with each answer, so that the next
+//! iterator is another one even within a millisecond.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -42,6 +43,8 @@ pub(crate) struct Place {
     pub(crate) stream: StreamId,
     pub(crate) shard: ShardIndex,
     pub(crate) offset: Offset,
+    /// How many answers ago the reader asked for an iterator; it wraps.
+    pub(crate) turn: u16,
 }
 
 /// Why a text is no iterator that can be used now.
@@ -84,6 +87,7 @@ impl Sealer {
         bytes[..8].copy_from_slice(&PREFIX);
         bytes[8] = VERSION;
         bytes[9] = u8::try_from(name.len()).expect("names have at most 128 characters");
+        bytes[10..12].copy_from_slice(&place.turn.to_be_bytes());
         bytes[12..16].copy_from_slice(&place.shard.0.to_be_bytes());
         bytes[16..24].copy_from_slice(&now.as_millis().to_be_bytes());
         bytes[24..32].copy_from_slice(&place.stream.0.to_be_bytes());
@@ -133,6 +137,7 @@ impl Sealer {
             stream: StreamId(u64::from_be_bytes(eight(24))),
             shard: ShardIndex(u32::from_be_bytes(bytes[12..16].try_into().expect("4 bytes"))),
             offset: u64::from_be_bytes(eight(32)),
+            turn: u16::from_be_bytes(bytes[10..12].try_into().expect("2 bytes")),
         };
         let bytes = bytes[..BYTES_MAX].try_into().expect("the longest iterator");
         Ok(Opened { place, bytes, name_length })
@@ -173,7 +178,7 @@ mod tests {
         StreamName::new(text).expect("a good name")
     }
 
-    const PLACE: Place = Place { stream: StreamId(12), shard: ShardIndex(3), offset: 4_567 };
+    const PLACE: Place = Place { stream: StreamId(12), shard: ShardIndex(3), offset: 4_567, turn: 0 };
 
     #[track_caller]
     fn check_open(text: &str, now: Timestamp, expected: Result<(), IteratorError>) {
@@ -238,9 +243,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_sealed_is_opened(
-            id in any::<u64>(), shard in any::<u32>(), offset in any::<u64>(), text in "[a-zA-Z0-9_.-]{1,128}",
+            id in any::<u64>(),
+            shard in any::<u32>(),
+            offset in any::<u64>(),
+            turn in any::<u16>(),
+            text in "[a-zA-Z0-9_.-]{1,128}",
         ) {
-            let place = Place { stream: StreamId(id), shard: ShardIndex(shard), offset };
+            let place = Place { stream: StreamId(id), shard: ShardIndex(shard), offset, turn };
             let token = sealer().seal(place, &name(&text), NOW);
             let opened = sealer().open(token.as_str(), NOW).expect("just made");
             prop_assert_eq!((opened.place, opened.name()), (place, text.as_str()));

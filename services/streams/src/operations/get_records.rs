@@ -139,7 +139,7 @@ async fn read(streams: &Streams, target: &Target, limit: u32) -> Result<Answer, 
         }
         false => None,
     };
-    let place = Place { offset: page.next, ..*place };
+    let place = Place { offset: page.next, turn: place.turn.wrapping_add(1), ..*place };
     let next = parent_of.is_none().then(|| streams.iterators.seal(place, &stream.name, streams.now()));
     Ok(Answer { page, next, parent_of })
 }

@@ -46,7 +46,8 @@ pub(crate) async fn run(
     if !streams.rates.iterator(stream.key(index), streams.clock.monotonic()) {
         return Err(errors::shard_throughput_exceeded(index, name, account));
     }
-    let offset = read::offset(streams, &stream, shard, start, now).await?;
-    let token = streams.iterators.seal(Place { stream: stream.id, shard: index, offset }, &stream.name, now);
+    let offset = read::offset(streams, &stream, shard, start).await?;
+    let token =
+        streams.iterators.seal(Place { stream: stream.id, shard: index, offset, turn: 0 }, &stream.name, now);
     Ok(GetShardIteratorOutput { shard_iterator: Some(token.as_str().to_owned()) })
 }
