@@ -1,7 +1,7 @@
 //! What the loops of an open journal share. Each piece has one writer; see the pieces.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashSet;
@@ -13,7 +13,7 @@ use crate::buffer_pool::BufferPool;
 use crate::merge::MergeDesk;
 use crate::queue::Queue;
 use crate::reader::Readers;
-use crate::retention::Retention;
+use crate::retention::{self, Retention};
 use crate::ring::Ring;
 use crate::settings::Settings;
 use crate::shards::ShardTable;
@@ -59,8 +59,9 @@ pub(crate) struct Engine {
     pub(crate) retention: Retention,
     /// Somebody said that the wall clock is right; the maintenance loop takes it.
     pub(crate) clock_confirmed: AtomicBool,
-    /// The wall clock is in doubt, and nothing expires.
-    pub(crate) expiry_paused: AtomicBool,
+    /// By how many milliseconds the wall clock is ahead of monotonic time, as far as it is believed
+    /// ([`crate::retention::ExpiryClock::believed_lead`]); the maintenance loop writes it.
+    pub(crate) clock_lead: AtomicI64,
     pub(crate) readers: Readers,
     pub(crate) merge: MergeDesk,
     /// Chunks that the scrub has read…
@@ -80,6 +81,15 @@ impl Engine {
     /// There may be files of this stream to remove.
     pub(crate) fn tidy_later(&self, stream: StreamId) {
         self.to_tidy.lock().unwrap_or_else(PoisonError::into_inner).insert(stream);
+    }
+
+    /// Whether the wall clock is, now, further ahead than is believed. What [`crate::retention::ExpiryClock`] would
+    /// say, without waiting for the chores: between a jump and their next look nothing may expire either.
+    pub(crate) fn doubts_clock(&self) -> bool {
+        let lead = retention::lead(self.clock.wall(), self.clock.monotonic());
+        let believed = self.clock_lead.load(Ordering::Relaxed);
+        let jump_max = i64::try_from(self.settings.clock_jump_max.as_millis()).unwrap_or(i64::MAX);
+        lead > believed.saturating_add(jump_max)
     }
 
     pub(crate) fn has_ended(&self) -> bool {

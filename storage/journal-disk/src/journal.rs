@@ -1,7 +1,7 @@
 //! The trait's face of the engine: what callers ask, handed to the loop that owns it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -112,7 +112,8 @@ impl DiskJournal {
             tombstones: std::sync::Mutex::new(tombstones.into_iter().collect()),
             retention: Retention::default(),
             clock_confirmed: AtomicBool::new(false),
-            expiry_paused: AtomicBool::new(false),
+            // Set before anybody can ask.
+            clock_lead: AtomicI64::new(0),
             readers,
             merge,
             chunks_scrubbed: AtomicU64::new(0),
@@ -160,13 +161,13 @@ impl DiskJournal {
             slots: ring.slots,
             slots_free: ring.free,
             ring_bytes: ring.bytes,
-            expiry_paused: self.engine.expiry_paused.load(Ordering::Relaxed),
+            expiry_paused: self.engine.doubts_clock(),
             chunks_scrubbed: self.engine.chunks_scrubbed.load(Ordering::Relaxed),
             chunks_damaged: self.engine.chunks_damaged.load(Ordering::Relaxed),
         }
     }
 
-    /// Says that the wall clock is right, after it jumped ahead and stopped expiry.
+    /// Says that the wall clock is right, after it jumped ahead and stopped expiry; the next chores take it.
     pub fn confirm_clock(&self) {
         self.engine.clock_confirmed.store(true, Ordering::Relaxed);
     }
@@ -393,6 +394,10 @@ impl Journal for DiskJournal {
 
     fn shards(&self) -> Vec<(ShardKey, Tail)> {
         self.engine.shards.all().iter().map(|shard| (shard.key, shard.state().tail)).collect()
+    }
+
+    fn doubts_clock(&self) -> bool {
+        self.engine.doubts_clock()
     }
 
     fn health(&self) -> Health {

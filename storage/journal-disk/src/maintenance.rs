@@ -47,6 +47,7 @@ impl Maintenance {
         let settings = &engine.settings;
         let expiry =
             ExpiryClock::new(believed, monotonic, settings.clock_jump_max, settings.clock_confirm_after);
+        engine.clock_lead.store(expiry.believed_lead(), Ordering::Relaxed);
         let last_seen = (manifest.through, monotonic);
         Maintenance { engine, manifest, expiry, chores_at: None, last_seen, offered: BTreeSet::new() }
     }
@@ -256,7 +257,7 @@ impl Maintenance {
             self.expiry.confirm(wall, monotonic);
         }
         let now = self.expiry.now(wall, monotonic);
-        self.engine.expiry_paused.store(now.is_none(), Ordering::Relaxed);
+        self.engine.clock_lead.store(self.expiry.believed_lead(), Ordering::Relaxed);
         if let Some(now) = now {
             self.apply_changed_retention(now).await;
         }

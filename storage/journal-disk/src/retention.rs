@@ -73,6 +73,12 @@ pub(crate) struct ExpiryClock {
     confirm_after: Duration,
 }
 
+/// By how many milliseconds a wall time is ahead of a monotonic one.
+pub(crate) fn lead(wall: Timestamp, monotonic: Duration) -> i64 {
+    let monotonic = i64::try_from(monotonic.as_millis()).unwrap_or(i64::MAX);
+    wall.as_millis().saturating_sub(monotonic)
+}
+
 struct Doubt {
     wall: Timestamp,
     since: Duration,
@@ -123,6 +129,12 @@ impl ExpiryClock {
     pub(crate) fn confirm(&mut self, wall: Timestamp, monotonic: Duration) {
         self.believed = (wall, monotonic);
         self.doubt = None;
+    }
+
+    /// The [`lead`] of the wall clock when it was last believed: one that is ahead by more than this and the allowed
+    /// jump is in doubt.
+    pub(crate) fn believed_lead(&self) -> i64 {
+        lead(self.believed.0, self.believed.1)
     }
 
     /// The wall time to remember in a checkpoint.

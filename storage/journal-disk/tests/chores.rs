@@ -204,6 +204,35 @@ fn a_wall_clock_that_jumps_ahead_expires_nothing_until_it_is_confirmed() {
 }
 
 #[test]
+fn a_clock_in_doubt_is_told_at_once_and_after_a_restart_until_it_is_confirmed() {
+    for crash in [Some(Crash::Process), None] {
+        in_scene(slow_settings(), 1, |mut scene| async move {
+            // Something that a checkpoint remembers the time with.
+            scene.fill(shard(0), 100_000).await;
+            assert!(scene.segments(STREAM) > 0, "something was drained");
+            assert!(!scene.journal.doubts_clock());
+            let wall = scene.machine.clock.wall();
+            scene.machine.clock.set_wall(wall.plus(48 * HOUR));
+            assert!(scene.journal.doubts_clock(), "before any chores looked");
+            scene.machine.clock.set_wall(wall);
+            assert!(!scene.journal.doubts_clock(), "it is right again");
+            scene.machine.clock.set_wall(wall.plus(48 * HOUR));
+            scene.wait(HOUR / 4).await;
+            assert!(scene.journal.doubts_clock(), "chores do not end it");
+            scene.restart(crash).await;
+            assert!(scene.journal.doubts_clock(), "nor does a restart, before any chores looked");
+            scene.wait(HOUR / 4).await;
+            assert!(scene.journal.doubts_clock());
+            scene.journal.confirm_clock();
+            scene.until("it is believed", |scene| !scene.journal.doubts_clock()).await;
+            scene.wait(2 * HOUR).await;
+            assert!(!scene.journal.doubts_clock(), "it goes on");
+            assert!(!scene.journal.figures().expiry_paused);
+        });
+    }
+}
+
+#[test]
 fn trimmed_segments_are_removed() {
     in_scene(Settings::tiny(), 2, |mut scene| async move {
         scene.fill(shard(0), 200_000).await;

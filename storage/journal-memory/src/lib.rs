@@ -191,6 +191,11 @@ impl Journal for MemoryJournal {
         self.shared.lock().tails()
     }
 
+    fn doubts_clock(&self) -> bool {
+        let (wall, monotonic) = self.shared.now();
+        self.shared.lock().doubts_clock(wall, monotonic)
+    }
+
     fn health(&self) -> Health {
         if let Some(reason) = self.shared.lock().refusal() {
             return Health::WritesStopped(reason.to_string());

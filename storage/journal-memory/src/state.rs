@@ -152,6 +152,10 @@ impl State {
         }
     }
 
+    pub(crate) fn doubts_clock(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
+        self.expiry.trusted(wall, monotonic).is_none()
+    }
+
     /// Drops what is older than its stream's retention, if that was not done a short while ago.
     pub(crate) fn expire_if_due(&mut self, wall: Timestamp, monotonic: Duration) {
         if self.expired_at.is_some_and(|before| monotonic.saturating_sub(before) < EXPIRE_INTERVAL) {

@@ -337,6 +337,10 @@ impl Journal for Faulty {
         self.inner.shards()
     }
 
+    fn doubts_clock(&self) -> bool {
+        self.inner.doubts_clock()
+    }
+
     fn health(&self) -> Health {
         self.inner.health()
     }

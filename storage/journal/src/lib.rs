@@ -100,6 +100,13 @@ pub trait Journal: Send + Sync + 'static {
     /// The shards that exist, of all streams, with their tails: what a service compares with its catalog at start.
     fn shards(&self) -> Vec<(ShardKey, Tail)>;
 
+    /// Whether the wall clock is ahead of what may be believed. While true nothing may be expired by time: not by
+    /// the engine, and not by its callers (hidden, trimmed or forgotten because of its age). It may change at any
+    /// moment; cheap enough to be asked for every read. `false` for an engine that does not judge the clock.
+    fn doubts_clock(&self) -> bool {
+        false
+    }
+
     /// Whether writes are taken.
     fn health(&self) -> Health;
 

@@ -120,6 +120,10 @@ impl Journal for FaultyJournal {
         self.inner.shards()
     }
 
+    fn doubts_clock(&self) -> bool {
+        self.inner.doubts_clock()
+    }
+
     fn health(&self) -> Health {
         self.inner.health()
     }
