@@ -253,6 +253,15 @@ pub(crate) fn retention_not_longer(requested: i32, name: &str, existing: u32) ->
     ))
 }
 
+/// Ours, and without a counterpart: AWS's clocks are not the customer's. LimitExceeded, since both changes of retention
+/// may answer it and it asks to try again later; ResourceInUse would make clients wait for ACTIVE, which it is.
+pub(crate) fn clock_in_doubt(name: &str, now: Timestamp) -> Failure {
+    model::limit_exceeded(format!(
+        "The server's clock jumped ahead to {now} and is not confirmed yet. Changing the retention period of stream \
+         {name} now could remove records for good. Correct the clock, or try again when it is confirmed."
+    ))
+}
+
 /// Recorded.
 pub(crate) fn tag_characters() -> Failure {
     model::invalid_argument(

@@ -1,6 +1,7 @@
 //! DecreaseStreamRetentionPeriod, and what both changes of retention share: what is beyond the shorter of the old and
 //! the new period is trimmed for good, so that nothing ever comes back.
 
+use thalweg_journal::ReadError;
 use thalweg_model::kinesis::DecreaseStreamRetentionPeriodInput;
 use thalweg_shape::Failure;
 use thalweg_types::limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN};
@@ -40,7 +41,7 @@ pub(super) fn check_bounds(requested: i32) -> Result<u32, Failure> {
 }
 
 /// Trims, then keeps records for `hours`. The trim comes first: between the two, what is gone by either period is
-/// gone, whatever happens.
+/// gone, whatever happens. While the clock is in doubt, a change that would trim is refused.
 pub(super) async fn change_retention(
     streams: &Streams,
     mut changing: Changing,
@@ -50,10 +51,20 @@ pub(super) async fn change_retention(
     if hours == stream.retention_hours {
         return Ok(());
     }
-    let cutoff = streams.now().minus(hours_long(hours.min(stream.retention_hours)));
-    if let Err(error) = trim(streams, &stream, cutoff).await {
+    let believed = streams.expiry_now();
+    // A clock in doubt is ahead: where even by it nothing is too old, the change harms nothing.
+    let now = believed.unwrap_or_else(|| streams.now());
+    let cutoff = now.minus(hours_long(hours.min(stream.retention_hours)));
+    let failed = |error: StepError| {
         tracing::error!(stream = %stream.name, %error, "retention was not changed");
-        return Err(errors::internal_failure());
+        errors::internal_failure()
+    };
+    let trims = trims(streams, &stream, cutoff).await.map_err(|error| failed(error.into()))?;
+    if !trims.is_empty() {
+        if believed.is_none() {
+            return Err(errors::clock_in_doubt(stream.name.as_str(), now));
+        }
+        streams.journal.trim(&trims).await.map_err(|error| failed(error.into()))?;
     }
     let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..(*stream).clone() };
     streams.accept(&mut changing, next, Vec::new()).await?;
@@ -62,12 +73,19 @@ pub(super) async fn change_retention(
     Ok(())
 }
 
-async fn trim(streams: &Streams, stream: &Stream, cutoff: Timestamp) -> Result<(), StepError> {
-    let mut trims: Vec<(ShardKey, Offset)> = Vec::with_capacity(stream.shards.all().len());
+/// Where shards must be trimmed so that nothing is left that arrived before `cutoff`.
+async fn trims(
+    streams: &Streams,
+    stream: &Stream,
+    cutoff: Timestamp,
+) -> Result<Vec<(ShardKey, Offset)>, ReadError> {
+    let mut trims = Vec::new();
     for shard in stream.shards.all() {
         let shard = stream.key(shard.index);
-        trims.push((shard, streams.journal.find_time(shard, cutoff).await?));
+        let kept = streams.journal.find_time(shard, cutoff).await?;
+        if kept > streams.journal.tail(shard)?.trimmed {
+            trims.push((shard, kept));
+        }
     }
-    streams.journal.trim(&trims).await?;
-    Ok(())
+    Ok(trims)
 }

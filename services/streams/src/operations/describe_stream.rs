@@ -27,7 +27,7 @@ pub(crate) async fn run(
     };
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(DESCRIBE_STREAM_PAGE);
     let limit = limit.min(DESCRIBE_STREAM_PAGE);
-    let mut rest = stream.listed(streams.now()).filter(|shard| Some(shard.index) > after);
+    let mut rest = stream.listed(streams.expiry_now()).filter(|shard| Some(shard.index) > after);
     let shards = rest.by_ref().take(limit).map(view::shard).collect();
     Ok(DescribeStreamOutput {
         stream_description: StreamDescription {

@@ -43,7 +43,7 @@ pub(crate) async fn run(
     if !streams.rates.subscribe(stream.key(index), &consumer.name, consumer.created, monotonic) {
         return Err(errors::subscribe_rate_exceeded(consumer.name.as_str(), index, name, account));
     }
-    let position = read::offset(streams, &stream, shard, start, now).await?;
+    let position = read::offset(streams, &stream, shard, start).await?;
     let beginning =
         Beginning { stream: &stream, consumer: &consumer, shard, position, protocol: call.protocol };
     fan_out::begin(streams.arc(), &beginning)

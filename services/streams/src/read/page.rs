@@ -58,7 +58,7 @@ pub(crate) async fn page(
     bytes_max: usize,
 ) -> Result<Page, Failure> {
     let now = streams.now();
-    let not_before = stream.horizon(now);
+    let not_before = stream.horizon(streams.expiry_now());
     let mut read = Read { shard: stream.key(shard), from, records_max, bytes_max, not_before };
     let mut reads = 1;
     let answer = loop {

@@ -119,7 +119,6 @@ pub(crate) async fn offset(
     stream: &Stream,
     shard: &Shard,
     start: Start,
-    now: Timestamp,
 ) -> Result<Offset, Failure> {
     let key = stream.key(shard.index);
     let failed = |error: ReadError| unreadable(streams, stream, shard.index, &error);
@@ -128,12 +127,13 @@ pub(crate) async fn offset(
         Start::Horizon => tail.trimmed,
         Start::Tip => tail.next,
         Start::Time(at) => {
-            streams.journal.find_time(key, at.max(stream.horizon(now))).await.map_err(failed)?
+            let horizon = stream.horizon(streams.expiry_now());
+            streams.journal.find_time(key, at.max(horizon)).await.map_err(failed)?
         }
         Start::After(number) => number.offset_after().min(tail.next),
         Start::At(number) => {
             let offset = number.offset_at().min(tail.next);
-            if is_record_before(streams, stream, shard, number, &tail, now).await.map_err(failed)? {
+            if is_record_before(streams, stream, shard, number, &tail).await.map_err(failed)? {
                 offset + 1
             } else {
                 offset
@@ -150,7 +150,6 @@ async fn is_record_before(
     shard: &Shard,
     number: SequenceNumber,
     tail: &Tail,
-    now: Timestamp,
 ) -> Result<bool, ReadError> {
     let offset = number.offset_at();
     if number.is_shard_start() || offset < tail.trimmed || offset >= tail.next {
@@ -161,7 +160,7 @@ async fn is_record_before(
         from: offset,
         records_max: 1,
         bytes_max: 0,
-        not_before: stream.horizon(now),
+        not_before: stream.horizon(streams.expiry_now()),
     };
     let answer = streams.journal.read(read).await?;
     let found = answer.runs.first().filter(|run| run.first == offset);

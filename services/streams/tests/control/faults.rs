@@ -122,6 +122,10 @@ impl Journal for FusedJournal {
         self.inner.shards()
     }
 
+    fn doubts_clock(&self) -> bool {
+        self.inner.doubts_clock()
+    }
+
     fn health(&self) -> Health {
         self.inner.health()
     }

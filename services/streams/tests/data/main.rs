@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod calls;
+mod clock;
 mod hot;
 mod iterators;
 mod limits;
