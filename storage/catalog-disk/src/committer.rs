@@ -181,6 +181,7 @@ impl Committer {
                 Spare::Stuck(reason) => {
                     return Err(NoRoom::ForNow(format!("the log is full and has no snapshot: {reason}")));
                 }
+                Spare::Broken(reason) => return Err(NoRoom::ForGood(reason)),
                 Spare::Busy => states.changed().await.expect("we hold a sender"),
             }
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_catalog::Rows;
+use thalweg_system::disk::DiskErrorKind;
 use thalweg_system::{Clock, Disk};
 use tokio::sync::{mpsc, watch};
 
@@ -24,6 +25,8 @@ pub(crate) enum Spare {
     Busy,
     /// The keeper has it, and cannot write the snapshot that would free it.
     Stuck(String),
+    /// A write to it failed: nothing goes into it before the next start.
+    Broken(String),
 }
 
 /// A full log file, and what must be durable elsewhere before it is overwritten.
@@ -52,8 +55,12 @@ impl Keeper {
             let Some(snapshot_bytes) = self.write_snapshot(&job).await else { return };
             let wanted = self.length_after(job.log.length, snapshot_bytes);
             if let Err(error) = job.log.grow(wanted).await {
-                // It stays as it was: more snapshots, nothing worse.
                 tracing::warn!(%error, "a log file of the catalog cannot grow");
+                if error.kind != DiskErrorKind::NoSpace {
+                    self.spare.send_replace(Spare::Broken(error.to_string()));
+                    continue;
+                }
+                // It stays as it was: more snapshots, nothing worse.
             }
             self.spare.send_replace(Spare::Free(job.log));
         }

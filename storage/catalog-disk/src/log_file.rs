@@ -16,7 +16,7 @@ use crate::{FORMAT_VERSION, OpenError};
 
 const MAGIC: [u8; 4] = *b"TWCL";
 const UNCHECKED_BYTES: usize = 8;
-const HEADER_BYTES: usize = 24;
+const HEADER_BYTES: usize = 32;
 
 /// The block sizes that a header may name, in bytes.
 const BLOCK_BYTES_MIN: u32 = 512;
@@ -30,7 +30,8 @@ pub(crate) const NAMES: [&str; 2] = ["log-a", "log-b"];
 pub(crate) struct LogFile {
     pub(crate) path: String,
     pub(crate) file: Arc<dyn DiskFile>,
-    /// Whole blocks.
+    pub(crate) lineage: u64,
+    /// As its header says: whole blocks. The file may be longer, by zeros of a growth that was cut off.
     pub(crate) length: u64,
     /// What every batch begins and ends at a multiple of.
     pub(crate) block: u64,
@@ -39,25 +40,33 @@ pub(crate) struct LogFile {
 /// A log file as it was found.
 pub(crate) struct ReadLog {
     pub(crate) log: LogFile,
-    pub(crate) lineage: u64,
     pub(crate) content: Vec<u8>,
 }
 
-fn header(block: u32, lineage: u64) -> AlignedBuffer {
-    let mut out = AlignedBuffer::with_capacity(block as usize);
+/// What a header says.
+struct Header {
+    block: u32,
+    lineage: u64,
+    length: u64,
+}
+
+fn encode_header(header: &Header) -> AlignedBuffer {
+    let block = header.block as usize;
+    let mut out = AlignedBuffer::with_capacity(block);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    out.extend_from_slice(&block.to_le_bytes());
-    out.extend_from_slice(&lineage.to_le_bytes());
-    out.pad_to(block as usize);
+    out.extend_from_slice(&header.block.to_le_bytes());
+    out.extend_from_slice(&header.lineage.to_le_bytes());
+    out.extend_from_slice(&header.length.to_le_bytes());
+    out.pad_to(block);
     let checksum = crc32c(&out[UNCHECKED_BYTES..]);
     out[4..UNCHECKED_BYTES].copy_from_slice(&checksum.to_le_bytes());
     out
 }
 
-/// Block size and lineage, or what is wrong.
-fn read_header(path: &str, content: &[u8]) -> Result<(u32, u64), OpenError> {
+/// What the header says, or what is wrong with it.
+fn read_header(path: &str, content: &[u8]) -> Result<Header, OpenError> {
     let corrupt = |what: &str| OpenError::Corrupt { path: path.to_owned(), offset: 0, what: what.to_owned() };
     let mut fields = content.get(..HEADER_BYTES).ok_or_else(|| corrupt("the file has no header"))?;
     if !fields.starts_with(&MAGIC) {
@@ -68,6 +77,7 @@ fn read_header(path: &str, content: &[u8]) -> Result<(u32, u64), OpenError> {
     let version = fields.get_u32_le();
     let block = fields.get_u32_le();
     let lineage = fields.get_u64_le();
+    let length = fields.get_u64_le();
     if !block.is_power_of_two() || !(BLOCK_BYTES_MIN..=BLOCK_BYTES_MAX).contains(&block) {
         return Err(corrupt("the header names an impossible block size"));
     }
@@ -79,7 +89,10 @@ fn read_header(path: &str, content: &[u8]) -> Result<(u32, u64), OpenError> {
     if version != FORMAT_VERSION {
         return Err(OpenError::Version { path: path.to_owned(), version });
     }
-    Ok((block, lineage))
+    if length < 2 * u64::from(block) || !length.is_multiple_of(u64::from(block)) {
+        return Err(corrupt("the header names an impossible length"));
+    }
+    Ok(Header { block, lineage, length })
 }
 
 /// Makes a new log file of at least `length` bytes, in place of an old one of this name. Its content is durable;
@@ -89,11 +102,12 @@ pub(crate) async fn create(disk: &dyn Disk, path: &str, lineage: u64, length: u6
     let file = disk.create(&temporary, Access::Recycled).await?;
     let block = u32::try_from(file.alignment()).expect("alignments are small");
     let block = block.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
-    let header = header(block, lineage);
-    file.write(0, &header).await?;
-    let mut log = LogFile { path: temporary, file, length: u64::from(block), block: u64::from(block) };
     // The header and room for a batch.
-    log.grow(length.max(2 * log.block)).await?;
+    let length = length.max(2 * u64::from(block)).next_multiple_of(u64::from(block));
+    file.write(0, &encode_header(&Header { block, lineage, length })).await?;
+    let block = u64::from(block);
+    let log = LogFile { path: temporary, file, lineage, length: block, block };
+    log.write_zeros(length).await?;
     disk.rename(&log.path, path).await
 }
 
@@ -109,10 +123,14 @@ impl LogFile {
         // Read through another handle: the alignment of this one may have changed with the file system.
         let mut content = vec![0; usize::try_from(bytes).expect("log files are bounded")];
         disk.open(path, Access::ReadOnly).await?.read(0, &mut content).await?;
-        let (block, lineage) = read_header(path, &content)?;
-        let block = u64::from(block);
-        let log = LogFile { path: path.to_owned(), file, length: bytes - bytes % block, block };
-        Ok(ReadLog { log, lineage, content })
+        let Header { block, lineage, length } = read_header(path, &content)?;
+        if bytes < length {
+            // Batches, and those that would tell of them, may be gone alike: only this shows it.
+            let what = format!("the file is cut short: it was {length} bytes long");
+            return Err(OpenError::Corrupt { path: path.to_owned(), offset: bytes, what });
+        }
+        let log = LogFile { path: path.to_owned(), file, lineage, length, block: u64::from(block) };
+        Ok(ReadLog { log, content })
     }
 
     /// Where the first batch stands, in bytes.
@@ -125,24 +143,28 @@ impl LogFile {
         self.block.is_multiple_of(self.file.alignment() as u64)
     }
 
-    /// Makes the file longer by zeros that are durable. After an error it is as long as before.
+    /// Makes the file longer by zeros that are durable, and then lets its header say so: until that is durable too,
+    /// no batch may stand in the new part, and whatever a crash leaves of it is beyond the length that counts. What
+    /// differs in the header is within its first sector, which a device writes whole or not at all.
+    ///
+    /// After `NoSpace` the file can be used as before. After another error nothing more may be written to it.
     pub(crate) async fn grow(&mut self, length: u64) -> Result<(), DiskError> {
         let length = length.next_multiple_of(self.block);
         if length <= self.length {
             return Ok(());
         }
-        match self.write_zeros(length).await {
-            Ok(()) => {
-                self.length = length;
-                Ok(())
-            }
-            Err(error) => {
-                // Whatever stays beyond the old end is never read as a batch, and the room comes back at the
-                // next growth: a failure here changes nothing.
-                let _ = self.file.truncate(self.length).await;
-                Err(error)
-            }
+        if let Err(error) = self.write_zeros(length).await {
+            // Whatever stays beyond the old end is never read as a batch, and the room comes back at the next
+            // growth: a failure here changes nothing.
+            let _ = self.file.truncate(self.length).await;
+            return Err(error);
         }
+        let block = u32::try_from(self.block).expect("it came from a header");
+        let header = encode_header(&Header { block, lineage: self.lineage, length });
+        // Not cut back when this fails: the new header may be there all the same.
+        self.file.write_durable(0, &header).await?;
+        self.length = length;
+        Ok(())
     }
 
     async fn write_zeros(&self, end: u64) -> Result<(), DiskError> {

@@ -99,7 +99,7 @@ async fn create(
             // Left by a first start that did not finish; or else the snapshot is what was lost.
             let path = format!("{directory}/{name}");
             let read = LogFile::open(disk, &path).await?;
-            if !batches(0, &read, read.lineage)?.is_empty() {
+            if !batches(0, &read, read.log.lineage)?.is_empty() {
                 let why = "the log beside it is in use";
                 return Err(OpenError::Missing { path: format!("{directory}/{}", snapshot::NAME), why });
             }
@@ -154,7 +154,7 @@ async fn open(disk: &dyn Disk, directory: &str) -> Result<Opened, OpenError> {
             }
             outcome => outcome?,
         };
-        if read.lineage != snapshot.lineage {
+        if read.log.lineage != snapshot.lineage {
             return Err(OpenError::Foreign { path, other: snapshot_path });
         }
         logs.push(read);

@@ -239,7 +239,9 @@ fn a_lying_disk_gives_an_older_state_or_a_refusal() {
         let honest = client(Arc::clone(&catalog), Arc::clone(&history), Arc::clone(&random), 20);
         machine.spawn.block_on(honest);
         machine.disk.lie_about_syncs(true);
-        let commits = u32::try_from(random.below(60)).expect("small");
+        // Where much is lost something shows it, a lost growth too: an older state needs a few commits only.
+        let most = if seed % 2 == 0 { 4 } else { 60 };
+        let commits = u32::try_from(random.below(most)).expect("small");
         machine.spawn.block_on(client(catalog, Arc::clone(&history), Arc::clone(&random), commits));
         let next = machine.crash(Crash::Power(seed));
         match next.spawn.block_on(next.try_open()) {

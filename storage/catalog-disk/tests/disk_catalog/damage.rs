@@ -149,6 +149,106 @@ fn files_that_were_cut_are_refused() {
         |disk| disk.damage("meta/log-a", Vec::clear),
         "meta/log-a is damaged at byte 0: the file has no header",
     );
+    // Commits and all that would tell of them are cut off together.
+    check_refused(
+        |disk| disk.damage("meta/log-a", |bytes| bytes.truncate(3 * 512)),
+        "meta/log-a is damaged at byte 1536: the file is cut short: it was 4096 bytes long",
+    );
+}
+
+/// Cuts each log of a stopped catalog at every block, and beside it: the right rows or a refusal that names file
+/// and offset. Answers how many cuts were refused.
+fn check_cuts(machine: &Machine, rows: &[Row], context: &str) -> u64 {
+    let mut refused = 0;
+    for path in ["meta/log-a", "meta/log-b"] {
+        let length = machine.disk.content(path).expect("it is there").len();
+        let blocks = (0..length).step_by(512);
+        for cut in blocks.flat_map(|start| [start, start + 1, start + 100, start + 511]) {
+            let context = format!("{context}: {path} of {length} bytes, cut at {cut}");
+            let damaged = machine.copy();
+            damaged.disk.damage(path, |bytes| bytes.truncate(cut));
+            match damaged.spawn.block_on(damaged.try_open()) {
+                Ok(catalog) => {
+                    assert!(damaged.spawn.block_on(everything(&catalog)) == rows, "{context}: wrong rows");
+                }
+                Err(OpenError::Corrupt { path: named, offset, what }) => {
+                    assert_eq!(named, path, "{context}: {what}");
+                    let expected = if cut < 512 { 0 } else { cut as u64 };
+                    assert_eq!(offset, expected, "{context}: {what}");
+                    refused += 1;
+                }
+                Err(other) => panic!("{context}: {other}"),
+            }
+        }
+    }
+    refused
+}
+
+fn log_bytes(machine: &Machine) -> u64 {
+    let length = |path| machine.disk.content(path).expect("it is there").len() as u64;
+    length("meta/log-a") + length("meta/log-b")
+}
+
+#[test]
+fn a_log_that_was_cut_anywhere_is_refused() {
+    // As it was made; grown for a large commit; doubled by the keeper.
+    for (commits, large) in [(3, 0), (3, 20_000), (30, 0), (30, 20_000)] {
+        let machine = Machine::new(7);
+        let rows = machine.spawn.block_on(async {
+            let catalog = machine.open().await;
+            for number in 0..commits {
+                commit(&catalog, vec![put(&format!("key/{number}"), "1")]).await;
+            }
+            if large > 0 {
+                commit(&catalog, vec![put("large", &"x".repeat(large))]).await;
+            }
+            catalog.shutdown().await;
+            everything(&catalog).await
+        });
+        let has_grown = log_bytes(&machine) > 2 * SMALL.log_bytes_initial;
+        assert_eq!(has_grown, commits > 3 || large > 0);
+        let context = format!("{commits} commits, {large} bytes");
+        assert_eq!(check_cuts(&machine, &rows, &context), log_bytes(&machine) / 512 * 4, "{context}");
+    }
+}
+
+/// A growth for a large commit, stopped at any call: what was acknowledged is there, and later cuts are noticed.
+#[test]
+fn a_growth_that_a_crash_cut_off_loses_nothing_and_hides_no_cut() {
+    let life = async |machine: &Machine| {
+        let Ok(catalog) = machine.try_open().await else { return 0 };
+        let mut acknowledged = 0;
+        for (key, bytes) in [("a", 1), ("b", 9000), ("c", 1)] {
+            acknowledged +=
+                usize::from(try_commit(&catalog, vec![put(key, &"x".repeat(bytes))]).await.is_ok());
+        }
+        catalog.shutdown().await;
+        acknowledged
+    };
+    let whole = Machine::new(7);
+    assert_eq!(whole.spawn.block_on(life(&whole)), 3);
+    assert!(log_bytes(&whole) > 2 * SMALL.log_bytes_initial, "it has grown");
+    for call in 1..=whole.disk.calls() {
+        for how in [Crash::Process, Crash::PowerNothing, Crash::PowerEverything, Crash::Power(call)] {
+            let context = format!("call {call}, {how:?}");
+            let machine = Machine::new(7);
+            machine.disk.stop_at_call(call);
+            let acknowledged = machine.spawn.block_on(life(&machine));
+            let next = machine.crash(how);
+            let opened = next.spawn.block_on(next.try_open());
+            let catalog = opened.unwrap_or_else(|error| panic!("{context}: {error}"));
+            let rows = next.spawn.block_on(async {
+                let found = everything(&catalog).await.len();
+                assert!(found >= acknowledged, "{context}: {found} of {acknowledged}");
+                commit(&catalog, vec![put("later", &"y".repeat(6000))]).await;
+                catalog.shutdown().await;
+                everything(&catalog).await
+            });
+            if how != Crash::PowerNothing {
+                check_cuts(&next, &rows, &context);
+            }
+        }
+    }
 }
 
 #[test]

@@ -188,6 +188,43 @@ fn a_large_commit_without_room_is_not_applied() {
     assert_eq!(next.spawn.block_on(everything(&catalog)).len(), 3);
 }
 
+/// A log file whose new length could not be written into its header takes no batch before the next start.
+#[test]
+fn a_failed_growth_stops_the_catalog_and_loses_nothing() {
+    // The first write to log-b is the header, for a large commit; that of log-a, when the keeper doubles it, comes
+    // after its epoch and its batches.
+    let mut has_failed_in_the_keeper = false;
+    for (log, nth, large) in [("log-b", 1, 20_000)].into_iter().chain((2..40).map(|nth| ("log-a", nth, 0))) {
+        let machine = Machine::new(0);
+        let catalog = machine.spawn.block_on(machine.open());
+        machine.disk.fail_nth(CallKind::WriteDurable, log, nth, DiskErrorKind::Io);
+        let context = format!("{log}, write {nth}");
+        let (mut applied, mut unknown) = (0, 0);
+        machine.spawn.block_on(async {
+            for number in 0..60 {
+                match try_commit(&catalog, vec![put(&format!("key/{number}"), &"x".repeat(large))]).await {
+                    Ok(_) => applied += 1,
+                    Err(CommitError::OutcomeUnknown(_)) => unknown += 1,
+                    Err(CommitError::NotApplied(_)) => {}
+                    Err(other) => panic!("{context}: {other}"),
+                }
+            }
+            catalog.shutdown().await;
+        });
+        let reason = catalog.stopped().unwrap_or_default().to_owned();
+        if large > 0 {
+            assert!(reason.contains("cannot grow"), "{context}: {reason}");
+        }
+        has_failed_in_the_keeper |= unknown == 0 && applied > 12 && reason.contains("log-a");
+        let next = machine.crash(Crash::Power(nth));
+        let catalog = next.spawn.block_on(next.open());
+        let found = next.spawn.block_on(everything(&catalog)).len();
+        assert!((applied..=applied + unknown).contains(&found), "{context}: {found} of {applied}");
+        next.spawn.block_on(commit(&catalog, vec![put("after", &"x".repeat(20_000))]));
+    }
+    assert!(has_failed_in_the_keeper, "the keeper's header write was among them");
+}
+
 #[test]
 fn commits_go_on_while_a_snapshot_is_written() {
     let machine = Machine::new(0);
