@@ -57,7 +57,7 @@ impl Keeper {
             if let Err(error) = job.log.grow(wanted).await {
                 tracing::warn!(%error, "a log file of the catalog cannot grow");
                 if error.kind != DiskErrorKind::NoSpace {
-                    self.spare.send_replace(Spare::Broken(error.to_string()));
+                    self.spare.send_replace(Spare::Broken(format!("the log cannot grow: {error}")));
                     continue;
                 }
                 // It stays as it was: more snapshots, nothing worse.

@@ -212,6 +212,27 @@ fn a_log_that_was_cut_anywhere_is_refused() {
     }
 }
 
+/// What a growth that was cut off left beyond the length is not used before the header counts it.
+#[test]
+fn zeros_beyond_the_length_are_not_written_to() {
+    let machine = Machine::new(7);
+    machine.spawn.block_on(async {
+        let catalog = machine.open().await;
+        commit(&catalog, vec![put("before", "1")]).await;
+        catalog.shutdown().await;
+    });
+    for path in ["meta/log-a", "meta/log-b"] {
+        machine.disk.damage(path, |bytes| bytes.resize(32 << 10, 0));
+    }
+    let rows = machine.spawn.block_on(async {
+        let catalog = machine.open().await;
+        commit(&catalog, vec![put("large", &"x".repeat(9000))]).await;
+        catalog.shutdown().await;
+        everything(&catalog).await
+    });
+    assert!(check_cuts(&machine, &rows, "with zeros behind") < log_bytes(&machine) / 512 * 4);
+}
+
 /// A growth for a large commit, stopped at any call: what was acknowledged is there, and later cuts are noticed.
 #[test]
 fn a_growth_that_a_crash_cut_off_loses_nothing_and_hides_no_cut() {
