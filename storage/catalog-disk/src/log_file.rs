@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Buf;
-use thalweg_system::disk::Access;
+use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::{AlignedBuffer, Disk, DiskError, DiskFile};
 
 use crate::batch::crc32c;
@@ -147,7 +147,8 @@ impl LogFile {
     /// no batch may stand in the new part, and whatever a crash leaves of it is beyond the length that counts. What
     /// differs in the header is within its first sector, which a device writes whole or not at all.
     ///
-    /// After `NoSpace` the file can be used as before. After another error nothing more may be written to it.
+    /// After `NoSpace` the file is unchanged and can be used as before. After another error nothing more may be
+    /// written to it.
     pub(crate) async fn grow(&mut self, length: u64) -> Result<(), DiskError> {
         let length = length.next_multiple_of(self.block);
         if length <= self.length {
@@ -161,8 +162,12 @@ impl LogFile {
         }
         let block = u32::try_from(self.block).expect("it came from a header");
         let header = encode_header(&Header { block, lineage: self.lineage, length });
-        // Not cut back when this fails: the new header may be there all the same.
-        self.file.write_durable(0, &header).await?;
+        // Not cut back when this fails, now or later: the new header may be there all the same. For want of space
+        // too, which blocks that exist should not have: it is no reason to go on with this file.
+        self.file.write_durable(0, &header).await.map_err(|mut error| {
+            error.kind = DiskErrorKind::Io;
+            error
+        })?;
         self.length = length;
         Ok(())
     }

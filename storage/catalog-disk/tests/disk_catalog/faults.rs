@@ -197,7 +197,8 @@ fn a_failed_growth_stops_the_catalog_and_loses_nothing() {
     for (log, nth, large) in [("log-b", 1, 20_000)].into_iter().chain((2..40).map(|nth| ("log-a", nth, 0))) {
         let machine = Machine::new(0);
         let catalog = machine.spawn.block_on(machine.open());
-        machine.disk.fail_nth(CallKind::WriteDurable, log, nth, DiskErrorKind::Io);
+        let kind = if large > 0 { DiskErrorKind::NoSpace } else { DiskErrorKind::Io };
+        machine.disk.fail_nth(CallKind::WriteDurable, log, nth, kind);
         let context = format!("{log}, write {nth}");
         let (mut applied, mut unknown) = (0, 0);
         machine.spawn.block_on(async {
