@@ -5,6 +5,7 @@ The provider comes from a local mirror only. Without one the test is skipped, lo
 Not here: what is declared (terraform/main.tf).
 """
 
+import glob
 import json
 import os
 import platform
@@ -17,8 +18,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STEP_SECONDS_MAX = 300
 # The directories inside a mirror are <host of the registry>/<namespace>/<type>/<version>/<platform>.
 PROVIDER = os.path.join("hashicorp", "aws")
-WELL_KNOWN = ["/opt/tf-plugins", "/usr/share/terraform/plugins", "/usr/local/share/terraform/plugins",
-              "~/.terraform.d/plugins", "~/.local/share/terraform/plugins"]
+WELL_KNOWN = ["/usr/share/terraform/plugins", "/usr/local/share/terraform/plugins", "~/.terraform.d/plugins",
+              "~/.local/share/terraform/plugins", *sorted(glob.glob("/opt/*"))]
 
 
 def find_mirror():

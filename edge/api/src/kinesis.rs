@@ -25,6 +25,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "AcknowledgeQueueRecords",
@@ -40,6 +41,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "AddTagsToStream",
@@ -55,6 +57,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "CreateChannel",
@@ -77,6 +80,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Account,
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "CreateQueue",
@@ -94,6 +98,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Account,
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "CreateStream",
@@ -108,6 +113,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DecreaseStreamRetentionPeriod",
@@ -123,6 +129,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DeleteChannel",
@@ -138,6 +145,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ChannelARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "DeleteQueue",
@@ -154,6 +162,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "DeleteResourcePolicy",
@@ -171,6 +180,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ResourceARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DeleteStream",
@@ -186,6 +196,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DeregisterStreamConsumer",
@@ -195,6 +206,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ConsumerARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DescribeAccountSettings",
@@ -204,6 +216,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Account,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DescribeChannel",
@@ -219,6 +232,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ChannelARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "DescribeLimits",
@@ -228,6 +242,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Account,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DescribeQueue",
@@ -244,6 +259,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "DescribeStream",
@@ -258,6 +274,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DescribeStreamConsumer",
@@ -267,6 +284,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ConsumerARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DescribeStreamSummary",
@@ -281,6 +299,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "DisableEnhancedMonitoring",
@@ -296,6 +315,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "EnableEnhancedMonitoring",
@@ -311,6 +331,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "GetRecords",
@@ -334,6 +355,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("StreamARN"),
         streaming: false,
         hot: true,
+        available: true,
     },
     Operation {
         name: "GetResourcePolicy",
@@ -351,6 +373,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ResourceARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "GetShardIterator",
@@ -367,6 +390,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "IncreaseStreamRetentionPeriod",
@@ -382,6 +406,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "ListChannels",
@@ -397,6 +422,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Account,
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "ListQueues",
@@ -413,6 +439,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Account,
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "ListShards",
@@ -429,6 +456,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "ListStreamConsumers",
@@ -444,6 +472,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("StreamARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "ListStreams",
@@ -453,6 +482,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Account,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "ListTagsForResource",
@@ -470,6 +500,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ResourceARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "ListTagsForStream",
@@ -484,6 +515,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "MergeShards",
@@ -500,6 +532,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "PutRecord",
@@ -522,6 +555,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: true,
+        available: true,
     },
     Operation {
         name: "PutRecords",
@@ -544,6 +578,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: true,
+        available: true,
     },
     Operation {
         name: "PutResourcePolicy",
@@ -561,6 +596,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ResourceARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "ReceiveDeadLetterQueueRecords",
@@ -582,6 +618,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "ReceiveQueueRecords",
@@ -603,6 +640,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "RegisterStreamConsumer",
@@ -617,6 +655,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("StreamARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "RemoveTagsFromStream",
@@ -632,6 +671,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "RestoreDeadLetterQueueRecords",
@@ -647,6 +687,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "SplitShard",
@@ -663,6 +704,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "StartStreamEncryption",
@@ -684,6 +726,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "StopStreamEncryption",
@@ -699,6 +742,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "SubscribeToShard",
@@ -715,6 +759,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ConsumerARN"),
         streaming: true,
         hot: false,
+        available: true,
     },
     Operation {
         name: "TagResource",
@@ -732,6 +777,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ResourceARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "UntagResource",
@@ -749,6 +795,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ResourceARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "UpdateAccountSettings",
@@ -758,6 +805,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Account,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "UpdateChannel",
@@ -774,6 +822,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("ChannelARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "UpdateDeadLetterQueueRecordsVisibility",
@@ -789,6 +838,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "UpdateMaxRecordSize",
@@ -805,6 +855,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("StreamARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "UpdateQueue",
@@ -822,6 +873,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "UpdateQueueRecordsVisibility",
@@ -837,6 +889,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("QueueARN"),
         streaming: false,
         hot: false,
+        available: false,
     },
     Operation {
         name: "UpdateShardCount",
@@ -853,6 +906,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "UpdateStreamMode",
@@ -868,6 +922,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("StreamARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "UpdateStreamRecordDistributionStrategy",
@@ -884,6 +939,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Arn("StreamARN"),
         streaming: false,
         hot: false,
+        available: true,
     },
     Operation {
         name: "UpdateStreamWarmThroughput",
@@ -900,6 +956,7 @@ pub static OPERATIONS: &[Operation] = &[
         resource: ResourceMember::Stream,
         streaming: false,
         hot: false,
+        available: true,
     },
 ];
 

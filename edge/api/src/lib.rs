@@ -8,6 +8,6 @@ pub mod kinesis;
 pub mod operation;
 pub mod service;
 
-pub use operation::{Operation, ResourceMember};
+pub use operation::{Operation, ResourceMember, not_available};
 pub use service::{Answer, BoxFuture, Call, EventStream, HotAnswer, Reply, Service};
 pub use thalweg_shape::Failure;

@@ -1,6 +1,6 @@
 //! What is known of an operation before it is called.
 
-use thalweg_shape::StructureSchema;
+use thalweg_shape::{Failure, StructureSchema};
 
 /// One operation of a service model.
 #[derive(Debug)]
@@ -19,6 +19,14 @@ pub struct Operation {
     pub streaming: bool,
     /// Whether a service may answer it from the encoded body ([`crate::Service::hot`]).
     pub hot: bool,
+    /// Whether it is written. One that is not is refused before its members are looked at.
+    pub available: bool,
+}
+
+/// What an operation answers that the model has and the program does not have yet.
+pub fn not_available(operation: &str) -> Failure {
+    let message = format!("{operation} is known but not available in Thalweg {}", env!("CARGO_PKG_VERSION"));
+    Failure::client("UnknownOperationException", message)
 }
 
 /// Which member of an input names the resource.

@@ -68,8 +68,7 @@ pub trait Service: Send + Sync + 'static {
     fn call<'a>(&'a self, operation: &'static Operation, call: &'a Call, input: Value) -> Reply<'a, Answer>;
 }
 
-/// What an operation answers that the model has and the program does not have yet.
+/// The answer of a generated method that no service has written.
 pub(crate) fn not_available<'a, T: Send + 'a>(operation: &str) -> Reply<'a, T> {
-    let message = format!("{operation} is known but not available in Thalweg {}", env!("CARGO_PKG_VERSION"));
-    Box::pin(std::future::ready(Err(Failure::client("UnknownOperationException", message))))
+    Box::pin(std::future::ready(Err(crate::operation::not_available(operation))))
 }

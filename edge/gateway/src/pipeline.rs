@@ -16,7 +16,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use tokio::sync::oneshot;
 
-use thalweg_api::{Answer, Call, Operation, Service};
+use thalweg_api::{Answer, Call, Operation, Service, not_available};
 use thalweg_shape::{Failure, Schema, Value, coerce, validation_message, violations};
 use thalweg_wire::Protocol;
 
@@ -127,6 +127,9 @@ async fn operate(
     };
     if let Some(malformed) = malformed {
         return Err(malformed);
+    }
+    if !operation.available {
+        return Err(not_available(operation.name));
     }
     let input = coerce(input, &Schema::Structure(operation.input))
         .map_err(|mismatch| Failure::client(SERIALIZATION, mismatch.0))?;

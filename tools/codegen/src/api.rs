@@ -35,6 +35,7 @@ use crate::service::{{Answer, Call, EventStream, HotAnswer, Reply, Service, not_
             Some(output) => &output.shape,
             None => "()",
         };
+        let available = !model.overrides.later.contains(name);
         let is_hot = model.overrides.hot.contains(name);
         let errors: String = operation.errors.iter().map(|error| format!("\"{}\", ", error.shape)).collect();
         let schema = match &operation.input {
@@ -44,7 +45,7 @@ use crate::service::{{Answer, Call, EventStream, HotAnswer, Reply, Service, not_
         let _ = writeln!(
             table,
             "    Operation {{ name: \"{name}\", input: {schema}, errors: &[{errors}], action: \"{}:{name}\", resource: {}, \
-             streaming: {streaming}, hot: {is_hot} }},",
+             streaming: {streaming}, hot: {is_hot}, available: {available} }},",
             model.overrides.signing_name,
             resource(model, operation)
         );

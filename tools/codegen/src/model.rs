@@ -104,6 +104,9 @@ pub(crate) struct Overrides {
     pub(crate) signing_name: String,
     #[serde(default)]
     pub(crate) hot: Vec<String>,
+    /// Operations that are not written yet.
+    #[serde(default)]
+    pub(crate) later: Vec<String>,
     #[serde(default)]
     pub(crate) optional_members: BTreeMap<String, Vec<String>>,
     #[serde(default)]

@@ -52,6 +52,7 @@ const fn operation(name: &'static str, input: &'static StructureSchema, hot: boo
         resource: ResourceMember::Account,
         streaming: false,
         hot,
+        available: true,
     }
 }
 

@@ -921,6 +921,8 @@ pub(crate) fn not_available() -> Vec<Case> {
             json!({"QueueName": "q", "StreamConfigurationList": [
                 {"StreamARN": "arn:aws:kinesis:us-east-1:000000000000:stream/ready"}]}),
         ),
+        // Known or not is told before what is wrong with the request.
+        ("CreateChannel", json!({})),
     ]
     .into_iter()
     .map(|(operation, request)| {
