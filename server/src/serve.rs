@@ -107,8 +107,8 @@ fn greet(config: &Config, address: SocketAddr, parts: &Parts, took: Duration) {
          data: {data}\n\
          region {region}, account {account}, limits: {limits}\n\
          to point clients here (any credentials will do):\n  \
-           export AWS_ENDPOINT_URL_KINESIS={endpoint} AWS_REGION={region} \
-         AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n\
+           export AWS_ENDPOINT_URL_KINESIS={endpoint} AWS_REGION={region} AWS_DEFAULT_REGION={region}\n  \
+           export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n\
          ready in {millis} ms\n",
         version = env!("CARGO_PKG_VERSION"),
         data = parts.data,

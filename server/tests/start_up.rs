@@ -27,6 +27,8 @@ fn greeting_has(server: &Server, part: &str) {
 fn it_says_where_it_listens_where_the_data_is_and_how_to_reach_it() {
     let server = Server::start(&["--region", "eu-west-1", "--account", "123456789012"]);
     greeting_has(&server, "thalweg 0");
+    // The AWS CLI of version 1 and boto3 know only this name of the region.
+    greeting_has(&server, "AWS_DEFAULT_REGION=eu-west-1");
     greeting_has(&server, &format!("export AWS_ENDPOINT_URL_KINESIS={}", server.endpoint));
     greeting_has(&server, "region eu-west-1, account 123456789012");
     greeting_has(&server, &format!("{}/thalweg-data", server.directory.path().display()));
