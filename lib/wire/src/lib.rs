@@ -5,6 +5,7 @@
 
 pub mod aws_cbor;
 pub mod aws_json;
+mod base64;
 pub mod bounds;
 pub mod event_stream;
 pub mod hot;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use thalweg_types::Timestamp;
 
+use crate::base64;
 use crate::notation::Notation;
 
 /// AWS JSON 1.1 as a notation.
@@ -89,7 +90,7 @@ impl Notation for Json {
     #[inline]
     fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
         out.push(b'"');
-        base64_simd::STANDARD.encode_append(bytes, out);
+        base64::encode_append(bytes, out);
         out.push(b'"');
     }
 

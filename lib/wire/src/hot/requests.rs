@@ -1,12 +1,12 @@
 //! Requests of the hot operations, borrowed from their bodies.
 
-use base64_simd::{Out, STANDARD};
 use thalweg_types::limits::PUT_RECORDS_COUNT_MAX;
 
 use super::scan::{Scan, once};
 use crate::Protocol;
 use crate::aws_cbor::CborScan;
 use crate::aws_json::JsonScan;
+use crate::base64;
 
 /// A blob as the body carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,31 +57,12 @@ impl<'a> Data<'a> {
     /// When the text is not base64; `out` is as before.
     pub fn append_to(&self, out: &mut Vec<u8>) -> Result<(), NotBase64> {
         match self {
-            Data::Base64 { text, .. } => STANDARD.decode_append(text, out).map_err(|_| NotBase64),
+            Data::Base64 { text, .. } => base64::decode_append(text, out),
             Data::Raw(bytes) => {
                 out.extend_from_slice(bytes);
                 Ok(())
             }
         }
-    }
-
-    /// Decodes into `place`, which is as long as [`Data::len`] says.
-    ///
-    /// # Errors
-    /// When the text is not base64; what `place` holds then is not specified.
-    ///
-    /// # Panics
-    /// When `place` has another length.
-    pub fn decode_into(&self, place: &mut [u8]) -> Result<(), NotBase64> {
-        assert_eq!(place.len(), self.len(), "the caller makes room for what the data decodes to");
-        match self {
-            Data::Base64 { text, length } => {
-                let decoded = STANDARD.decode(text, Out::from_slice(place)).map_err(|_| NotBase64)?;
-                assert_eq!(decoded.len(), *length, "padding was counted as the decoder counts it");
-            }
-            Data::Raw(bytes) => place.copy_from_slice(bytes),
-        }
-        Ok(())
     }
 }
 
