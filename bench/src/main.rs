@@ -1,11 +1,7 @@
-//! Load generator and floors: processor time per record of the hot path.
+//! The benchmark: the server beside its floors and its peers, in one run, and the report of it.
 //!
-//! `thalweg-bench PATH_OF_THALWEG [SECONDS] [DATA_DIR]` starts the server pinned to one core, drives each workload in
-//! closed loop from another, then does the same against a bare HTTP server of the same library that only reads or
-//! sends the same bytes (the floor), and prints a Markdown table. It stops everything it started.
-//!
-//! Processor time is read from `/proc/PID/stat` (the server alone, all of its threads) and from `/proc/stat` (the whole
-//! machine less the generator: kernel threads that write back are in it, and so is everybody else on the machine).
+//! `cargo run --release -p thalweg-bench` builds the server, starts everything that is measured on one core, drives it
+//! from another, stops it, and writes `docs/benchmarks`. `--quick` prints the ratios to the floors only.
 
 #![allow(
     clippy::disallowed_methods,
@@ -14,35 +10,57 @@
 )]
 
 mod bodies;
+mod build;
 mod client;
+mod figure;
 mod floor;
+mod log_engines;
+mod meter;
+mod options;
+mod peers;
 mod process;
-mod workload;
+mod report;
+mod workloads;
 
 use std::process::ExitCode;
-use std::time::Duration;
+
+use clap::Parser;
+
+use crate::figure::Findings;
+use crate::options::{Command, Options};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let options = Options::parse();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-    if let [command, port_file] = arguments.as_slice()
-        && command == "floor"
-    {
-        runtime.block_on(floor::serve(port_file));
+    if let Some(Command::Floor { kind, data_dir: _ }) = &options.command {
+        runtime.block_on(floor::serve(kind));
         return ExitCode::SUCCESS;
     }
-    let Some(server) = arguments.first() else {
-        eprintln!("usage: thalweg-bench PATH_OF_THALWEG [SECONDS] [DATA_DIR]");
-        return ExitCode::from(2);
-    };
-    let seconds = arguments.get(1).and_then(|text| text.parse().ok()).unwrap_or(10);
-    let settings = workload::Settings {
-        server: server.into(),
-        duration: Duration::from_secs(seconds),
-        data_dir: arguments.get(2).map(Into::into),
-    };
+    let server = options.server.clone().unwrap_or_else(build::server);
     process::pin_this(process::GENERATOR_CORE);
-    runtime.block_on(workload::run_all(&settings));
-    ExitCode::SUCCESS
+    let findings = runtime.block_on(measure(&options, &server));
+    report::print_ratios(&findings);
+    if options.quick {
+        return ExitCode::SUCCESS;
+    }
+    match report::write(&options, &findings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the report cannot be written: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// All that was asked for.
+async fn measure(options: &Options, server: &std::path::Path) -> Findings {
+    let mut findings = workloads::run(options, server).await;
+    if !options.quick && options.wants("peers") {
+        findings.append(peers::run(options, server).await);
+    }
+    if !options.quick && options.wants("log-engines") {
+        findings.append(log_engines::run(options, server).await);
+    }
+    findings
 }

@@ -1,14 +1,16 @@
-//! The measured processes: starting them on a core, and reading what they used.
+//! The measured processes: starting them on a core, and stopping them. What they used is read in [`crate::meter`].
 
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The measured server runs here.
+/// Measured servers run here.
 pub(crate) const SERVER_CORE: usize = 0;
 /// The load generator runs here.
 pub(crate) const GENERATOR_CORE: usize = 1;
+/// A server that does not answer by then has failed to start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Pins this process to a core.
 pub(crate) fn pin_this(core: usize) {
@@ -17,7 +19,7 @@ pub(crate) fn pin_this(core: usize) {
     rustix::thread::sched_setaffinity(None, &set).expect("the machine has two cores");
 }
 
-/// A server that is stopped when dropped.
+/// A measured server, which is killed with its children when dropped.
 pub(crate) struct Server {
     child: Child,
     /// `127.0.0.1:PORT`
@@ -25,36 +27,95 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program` on the server's core; its standard output must name the address it listens on.
+    /// Starts a program on the server's core, its output in `folder`; its standard output will name the address it
+    /// listens on. For this project's server and the floors.
     pub(crate) fn start(program: &Path, arguments: &[&str], folder: &Path) -> Server {
-        let output = folder.join("stdout");
-        let child = Command::new("taskset")
-            .args(["-c", &SERVER_CORE.to_string()])
-            .arg(program)
-            .args(arguments)
-            .stdout(fs::File::create(&output).expect("the folder is writable"))
-            .stderr(Stdio::from(fs::File::create(folder.join("stderr")).expect("the folder is writable")))
-            .spawn()
-            .expect("the server starts");
-        let mut server = Server { child, address: String::new() };
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut command = Command::new(program);
+        command.args(arguments);
+        let mut server = Server::spawn(command, folder).expect("the server starts");
+        let deadline = Instant::now() + START_TIMEOUT;
         while server.address.is_empty() {
             assert!(Instant::now() < deadline, "the server did not say where it listens");
+            assert!(server.is_running(), "the server ended: {}", server.output(folder));
             std::thread::sleep(Duration::from_millis(5));
-            server.address = address_in(&fs::read_to_string(&output).unwrap_or_default());
+            server.address = address_in(&fs::read_to_string(folder.join("stdout")).unwrap_or_default());
         }
         server
     }
 
-    /// Resident memory in bytes.
-    pub(crate) fn resident_bytes(&self) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
-        text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+    /// Starts a program that was told its port, and waits until that port takes connections. For peers.
+    ///
+    /// # Errors
+    /// What went wrong, with the end of its output.
+    pub(crate) fn start_on_port(command: Command, port: u16, folder: &Path) -> Result<Server, String> {
+        let mut server = Server::spawn(command, folder).map_err(|error| error.to_string())?;
+        server.address = format!("127.0.0.1:{port}");
+        let deadline = Instant::now() + START_TIMEOUT;
+        while std::net::TcpStream::connect(&server.address).is_err() {
+            if !server.is_running() || Instant::now() > deadline {
+                return Err(format!("it did not listen on its port: {}", server.output(folder)));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
     }
 
-    /// Processor time of the process so far.
-    pub(crate) fn processor_time(&self) -> Duration {
-        processor_time_of(self.child.id())
+    /// Starts it pinned, in a process group of its own.
+    fn spawn(command: Command, folder: &Path) -> std::io::Result<Server> {
+        use std::os::unix::process::CommandExt;
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", &SERVER_CORE.to_string()]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => pinned.env(name, value),
+                None => pinned.env_remove(name),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            pinned.current_dir(directory);
+        }
+        let child = pinned
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(folder.join("stdout"))?)
+            .stderr(fs::File::create(folder.join("stderr"))?)
+            .process_group(0)
+            .spawn()?;
+        Ok(Server { child, address: String::new() })
+    }
+
+    fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The end of what it printed.
+    fn output(&self, folder: &Path) -> String {
+        let mut text = String::new();
+        for name in ["stdout", "stderr"] {
+            text += &fs::read_to_string(folder.join(name)).unwrap_or_default();
+        }
+        let start = text.char_indices().rev().nth(999).map_or(0, |(at, _)| at);
+        text[start..].to_owned()
+    }
+
+    /// It and its children, as far as they live.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let mut found = vec![self.child.id()];
+        let mut next = 0;
+        while next < found.len() {
+            let path = format!("/proc/{0}/task/{0}/children", found[next]);
+            let children = fs::read_to_string(path).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            next += 1;
+        }
+        found
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.child.wait();
     }
 }
 
@@ -63,38 +124,4 @@ fn address_in(output: &str) -> String {
     let Some(at) = output.find("http://") else { return String::new() };
     let rest = &output[at + 7..];
     rest.find(char::is_whitespace).map_or(String::new(), |end| rest[..end].to_owned())
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Clock ticks per second; fixed on Linux.
-const TICKS: u64 = 100;
-
-fn processor_time_of(process: u32) -> Duration {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process lives");
-    let fields: Vec<&str> = text[text.rfind(')').expect("the name ends") + 2..].split(' ').collect();
-    let ticks: u64 =
-        fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number");
-    Duration::from_millis(ticks * 1000 / TICKS)
-}
-
-/// Processor time of the whole machine that was neither idle nor this process's.
-pub(crate) fn others_time() -> Duration {
-    let text = fs::read_to_string("/proc/stat").expect("Linux");
-    let fields: Vec<u64> = text
-        .lines()
-        .next()
-        .expect("a line")
-        .split_whitespace()
-        .skip(1)
-        .map(|f| f.parse().expect("a number"))
-        .collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal: all but idle, iowait and steal.
-    let busy = fields[0] + fields[1] + fields[2] + fields[5] + fields[6];
-    Duration::from_millis(busy * 1000 / TICKS).saturating_sub(processor_time_of(std::process::id()))
 }

@@ -1,0 +1,58 @@
+//! What to measure and how long.
+
+use std::path::PathBuf;
+
+/// The command line.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(
+    name = "thalweg-bench",
+    about = "Builds, starts, measures and stops everything, and writes docs/benchmarks"
+)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Only the ratios to the floors, in under three minutes; writes nothing
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only these chapters (comma-separated)
+    #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
+    pub(crate) only: Vec<String>,
+    /// Runs of each figure; the report has their median
+    #[arg(long, default_value_t = 5)]
+    pub(crate) runs: usize,
+    /// The shortest time that a run lasts, in seconds
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    /// A built server, instead of building this checkout's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) server: Option<PathBuf>,
+    /// Where servers keep their data while they are measured: the disk under test [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where peers are installed, once [default: ~/.cache/thalweg/peers]
+    #[arg(long, value_name = "DIR", env = "THALWEG_PEERS")]
+    pub(crate) peers_dir: Option<PathBuf>,
+    /// Where the report goes
+    #[arg(long, value_name = "DIR", default_value = "docs/benchmarks")]
+    pub(crate) out: PathBuf,
+}
+
+/// What the program is besides a benchmark.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub(crate) enum Command {
+    /// Serves as one of the floors: f1, f2 or f3
+    Floor {
+        /// Which
+        kind: String,
+        /// Where F2 writes
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+    },
+}
+
+impl Options {
+    /// Whether this chapter was asked for.
+    pub(crate) fn wants(&self, chapter: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted == chapter)
+    }
+}
