@@ -59,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) syscalls: Option<u64>,
     /// Part of the time in which some task waited for a processor, in percent.
     pub(crate) pressure_percent: f64,
+    /// What makes this run less than it should be, for the report.
+    pub(crate) note: Option<String>,
 }
 
 /// A latency distribution, in microseconds.
@@ -110,6 +112,11 @@ impl Findings {
 }
 
 impl Figure {
+    /// Without runs yet.
+    pub(crate) fn new(group: &'static str, workload: &str, subject: &str) -> Figure {
+        Figure { group, workload: workload.to_owned(), subject: subject.to_owned(), runs: Vec::new() }
+    }
+
     /// The median over the runs of what `value` takes from each; `None` without runs.
     pub(crate) fn median(&self, value: impl Fn(&Run) -> f64) -> Option<f64> {
         let mut values: Vec<f64> = self.runs.iter().map(value).filter(|value| value.is_finite()).collect();

@@ -22,6 +22,8 @@ pub(crate) struct Work {
     pub(crate) records: u64,
     pub(crate) payload_bytes: u64,
     pub(crate) latency: Option<Histogram>,
+    /// What fell short.
+    pub(crate) note: Option<String>,
 }
 
 impl Work {
@@ -35,6 +37,7 @@ impl Work {
             (Some(mine), Some(theirs)) => mine.add(theirs).expect("both have the same digits"),
             (mine, theirs) => *mine = mine.take().or(theirs),
         }
+        self.note = self.note.take().or(other.note);
     }
 }
 
@@ -88,6 +91,7 @@ impl Meter {
             device_read_bytes: read.saturating_sub(self.read),
             syscalls: None,
             pressure_percent: pressure as f64 / elapsed.as_micros() as f64 * 100.0,
+            note: work.note,
         }
     }
 }

@@ -97,6 +97,20 @@ impl Server {
         text[start..].to_owned()
     }
 
+    /// Asks it to end in good order, and waits until it did.
+    ///
+    /// # Panics
+    /// When it does not within [`START_TIMEOUT`].
+    pub(crate) fn terminate(mut self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it runs");
+        let deadline = Instant::now() + START_TIMEOUT;
+        while self.is_running() {
+            assert!(Instant::now() < deadline, "the server did not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// It and its children, as far as they live.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let mut found = vec![self.child.id()];
