@@ -7,16 +7,48 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
+
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 /// Every buffer starts at a multiple of this: the largest alignment that file systems ask for.
 pub const ALIGNMENT: usize = 4096;
+
+/// What the processor maps at once where it may: a buffer of [`AlignedBuffer::in_huge_pages`] is made of these.
+/// The size on x86-64, and on ARM with pages of 4 KiB; elsewhere small pages take their place.
+pub const HUGE_PAGE: usize = 2 * 1024 * 1024;
 
 /// Bytes at an aligned address. Its capacity is fixed when it is made.
 pub struct AlignedBuffer {
     start: NonNull<u8>,
     length: usize,
+    /// How many bytes from the start on were ever written.
+    initialized: usize,
     capacity: usize,
+    /// Straight from the system, not from the allocator.
+    is_mapped: bool,
+}
+
+/// Memory of so many huge pages' size that begins where a huge page can.
+fn map_huge_pages(capacity: usize) -> Result<NonNull<u8>, Errno> {
+    let length = capacity + HUGE_PAGE;
+    let (access, kind) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: new memory, at an address that the system chooses.
+    let mapped = unsafe { mmap_anonymous(null_mut(), length, access, kind)? }.cast::<u8>();
+    let before = mapped.align_offset(HUGE_PAGE);
+    // SAFETY: both ends lie within the mapping, and nobody knows of it yet; the advice changes how the rest is mapped,
+    // not what it holds. What they answer does not matter: the ends may stay, and where the kernel knows no huge
+    // pages small ones do.
+    unsafe {
+        let start = mapped.add(before);
+        if before > 0 {
+            let _ = munmap(mapped.cast(), before);
+        }
+        let _ = munmap(start.add(capacity).cast(), HUGE_PAGE - before);
+        let _ = madvise(start.cast(), capacity, Advice::LinuxHugepage);
+        Ok(NonNull::new(start).expect("nothing is mapped at zero"))
+    }
 }
 
 // SAFETY: the buffer owns its memory alone; shared references only read it.
@@ -35,7 +67,31 @@ impl AlignedBuffer {
         let layout = Self::layout(capacity);
         // SAFETY: the layout has a non-zero size.
         let start = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
-        AlignedBuffer { start, length: 0, capacity }
+        AlignedBuffer { start, length: 0, initialized: 0, capacity, is_mapped: false }
+    }
+
+    /// As [`AlignedBuffer::with_capacity`], in whole huge pages where the kernel has some. Direct I/O from such memory
+    /// costs the processor half and less (docs/decisions/0031): the kernel looks up two pages and not a thousand, and
+    /// the device is asked once. The memory of a page is taken when its first byte is written; all goes back to the
+    /// system with the buffer.
+    pub fn in_huge_pages(capacity: usize) -> Self {
+        let capacity = capacity.max(1).next_multiple_of(HUGE_PAGE);
+        let Ok(start) = map_huge_pages(capacity) else { return Self::with_capacity(capacity) };
+        // The system gives zeros.
+        AlignedBuffer { start, length: 0, initialized: capacity, capacity, is_mapped: true }
+    }
+
+    /// Makes it `length` bytes long; what they are does not matter, because all will be overwritten: zeros, or what
+    /// was there before.
+    ///
+    /// # Panics
+    /// When they do not fit.
+    pub fn resize_with_any(&mut self, length: usize) {
+        if length > self.initialized {
+            self.length = self.initialized;
+            self.extend_zeros(length - self.initialized);
+        }
+        self.length = length;
     }
 
     /// A buffer of `length` zeros.
@@ -65,6 +121,7 @@ impl AlignedBuffer {
         // because we hold `&mut self`.
         unsafe { self.start.as_ptr().add(self.length).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         self.length += bytes.len();
+        self.initialized = self.initialized.max(self.length);
     }
 
     /// Appends `count` zeros.
@@ -76,6 +133,7 @@ impl AlignedBuffer {
         // SAFETY: as in `extend_from_slice`.
         unsafe { self.start.as_ptr().add(self.length).write_bytes(0, count) };
         self.length += count;
+        self.initialized = self.initialized.max(self.length);
     }
 
     /// Appends zeros up to a multiple of `alignment`.
@@ -89,8 +147,13 @@ impl AlignedBuffer {
 
 impl Drop for AlignedBuffer {
     fn drop(&mut self) {
-        // SAFETY: allocated with this very layout in `with_capacity`.
-        unsafe { dealloc(self.start.as_ptr(), Self::layout(self.capacity)) };
+        if self.is_mapped {
+            // SAFETY: mapped with this very length by `map_huge_pages`. It cannot fail for what is mapped.
+            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.capacity) };
+        } else {
+            // SAFETY: allocated with this very layout in `with_capacity`.
+            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.capacity)) };
+        }
     }
 }
 
@@ -98,7 +161,7 @@ impl Deref for AlignedBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the first `length` bytes were written by `extend_*`.
+        // SAFETY: `length` is never beyond `initialized`, and so far the memory was written or came as zeros.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
@@ -131,6 +194,30 @@ mod tests {
         buffer.extend_from_slice(b"de");
         assert_eq!(&*buffer, b"de");
         assert_eq!(&*AlignedBuffer::zeroed(4), [0; 4]);
+    }
+
+    #[test]
+    fn a_buffer_is_resized_without_being_cleared() {
+        let mut buffer = AlignedBuffer::with_capacity(4096);
+        buffer.resize_with_any(3);
+        assert_eq!(&*buffer, [0; 3], "memory that was never written is not shown");
+        buffer.clear();
+        buffer.extend_from_slice(b"abcdef");
+        buffer.resize_with_any(2);
+        assert_eq!(&*buffer, b"ab");
+        buffer.resize_with_any(8);
+        assert_eq!(&*buffer, b"abcdef\0\0");
+        buffer.clear();
+        buffer.resize_with_any(4);
+        assert_eq!(buffer.len(), 4);
+    }
+
+    #[test]
+    fn a_buffer_in_huge_pages_starts_at_one() {
+        let mut buffer = AlignedBuffer::in_huge_pages(HUGE_PAGE + 1);
+        assert_eq!((buffer.as_ptr() as usize % HUGE_PAGE, buffer.capacity()), (0, 2 * HUGE_PAGE));
+        buffer.extend_zeros(HUGE_PAGE + 1);
+        assert_eq!(buffer.len(), HUGE_PAGE + 1);
     }
 
     #[test]

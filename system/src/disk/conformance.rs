@@ -13,6 +13,7 @@ async fn check(disk: &dyn Disk) {
     check_names(disk).await;
     check_appended(disk).await;
     check_recycled(disk).await;
+    check_bulk(disk).await;
     let space = disk.space().await.expect("a volume has a size");
     assert!(space.total >= space.available && space.available > 0, "{space:?}");
 }
@@ -101,10 +102,7 @@ async fn check_recycled(disk: &dyn Disk) {
     file.write(0, &AlignedBuffer::zeroed(4 * block)).await.expect("there is room");
     file.sync().await.expect("the disk works");
 
-    let mut two = AlignedBuffer::with_capacity(2 * block);
-    for index in 0..2 * block {
-        two.extend_from_slice(&[u8::try_from(index % 251).expect("below 251")]);
-    }
+    let two = pattern(2 * block);
     file.write_durable(block as u64, &two).await.expect("there is room");
     let mut back = AlignedBuffer::zeroed(2 * block);
     file.read(block as u64, &mut back).await.expect("the file has these bytes");
@@ -125,6 +123,63 @@ async fn check_recycled(disk: &dyn Disk) {
     file.read(block as u64, &mut back).await.expect("the file has these bytes");
     assert!(*back == *two, "what was durable needs no cache");
     disk.unlink("recycled").await.expect("it is there");
+}
+
+/// Bytes that tell where they are.
+fn pattern(length: usize) -> AlignedBuffer {
+    let mut buffer = AlignedBuffer::with_capacity(length);
+    for index in 0..length {
+        buffer.extend_from_slice(&[u8::try_from(index % 251).expect("below 251")]);
+    }
+    buffer
+}
+
+async fn check_bulk(disk: &dyn Disk) {
+    let file = disk.create("bulk", Access::Bulk).await.expect("the name is free");
+    let block = file.alignment();
+    assert!(block.is_power_of_two() && block >= 512, "{block}");
+    file.allocate(0, 16 * block as u64).await.expect("there is room");
+    assert_eq!(file.length().await.expect("the disk works"), 0, "room is not length");
+    let three = pattern(3 * block);
+    file.write(0, &three).await.expect("there is room");
+    // Small pieces go on behind it, in a block of their own, and large ones behind them.
+    let plain = disk.open("bulk", Access::Appended).await.expect("it is there");
+    plain.write(3 * block as u64, b"small").await.expect("there is room");
+    file.write(4 * block as u64, &three[..block]).await.expect("there is room");
+    file.sync().await.expect("the disk works");
+    let mut expected = three.to_vec();
+    expected.extend_from_slice(b"small");
+    expected.resize(4 * block, 0);
+    expected.extend_from_slice(&three[..block]);
+    plain.write(5 * block as u64, b"the end").await.expect("there is room");
+    expected.extend_from_slice(b"the end");
+    assert!(read_file(disk, "bulk").await == expected, "both ways of writing give one file");
+
+    // Whatever is read, and however: what lies around it comes along where it must.
+    for access in [Access::BulkReadOnly, Access::Bulk, Access::ReadOnly, Access::Appended] {
+        let file = disk.open("bulk", access).await.expect("it is there");
+        let mut buffer = AlignedBuffer::with_capacity(8 * block);
+        let end = expected.len();
+        for (from, to) in [(0, 1), (1, block), (100, 3 * block + 2), (3 * block, end), (end - 1, end), (7, 7)]
+        {
+            let start =
+                file.read_around(from as u64, to - from, &mut buffer).await.expect("it has these bytes");
+            assert!(start < file.alignment(), "no more than it must");
+            assert!(buffer[start..start + to - from] == expected[from..to], "{access:?}: {from} to {to}");
+        }
+        let beyond = file.read_around(end as u64 - 3, 4, &mut buffer).await;
+        assert_eq!(kind(beyond), DiskErrorKind::EndOfFile, "{access:?}");
+        let far_beyond = file.read_around(9 * block as u64, 4, &mut buffer).await;
+        assert_eq!(kind(far_beyond), DiskErrorKind::EndOfFile, "{access:?}");
+    }
+    // Cut between blocks, it is written on.
+    file.truncate(3 * block as u64).await.expect("the disk works");
+    file.write(3 * block as u64, &three[block..]).await.expect("there is room");
+    file.sync().await.expect("the disk works");
+    expected.truncate(3 * block);
+    expected.extend_from_slice(&three[block..]);
+    assert!(read_file(disk, "bulk").await == expected, "what was cut off is gone");
+    disk.unlink("bulk").await.expect("it is there");
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -177,6 +232,14 @@ fn check_refused(act: fn(Arc<dyn Disk>)) {
 fn broken_promises_are_seen_by_every_disk() {
     check_refused(|disk| drop(block_on(disk.open("../escape", Access::ReadOnly))));
     check_refused(|disk| drop(block_on(disk.open("/absolute", Access::ReadOnly))));
+    check_refused(|disk| {
+        let file = block_on(disk.create("file", Access::Bulk)).expect("the name is free");
+        drop(block_on(file.write(0, &AlignedBuffer::zeroed(100))));
+    });
+    check_refused(|disk| {
+        let file = block_on(disk.create("file", Access::Bulk)).expect("the name is free");
+        drop(block_on(file.read_around(1, 4096, &mut AlignedBuffer::with_capacity(4096))));
+    });
     check_refused(|disk| {
         let file = block_on(disk.create("file", Access::Recycled)).expect("the name is free");
         drop(block_on(file.write_durable(100, &AlignedBuffer::zeroed(4096))));

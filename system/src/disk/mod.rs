@@ -8,8 +8,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::BoxFuture;
 use crate::buffer::ALIGNMENT;
+use crate::{AlignedBuffer, BoxFuture};
 
 #[cfg(test)]
 mod conformance;
@@ -60,8 +60,30 @@ pub enum Access {
     Recycled,
     /// Written once, in order, by buffered writes, and synced explicitly.
     Appended,
+    /// Written once, in order, in large pieces that go past the kernel's cache where the file system allows it,
+    /// and synced explicitly: offsets, lengths and memory are multiples of [`DiskFile::alignment`]. The same file
+    /// may be written as [`Access::Appended`] before and after, but not within one block of that size.
+    Bulk,
     /// Only read.
     ReadOnly,
+    /// Only read, in large pieces past the kernel's cache where the file system allows it:
+    /// [`DiskFile::read_around`].
+    BulkReadOnly,
+}
+
+impl Access {
+    /// Whether offsets, lengths and memory must be multiples of [`DiskFile::alignment`].
+    pub(crate) fn is_aligned(self) -> bool {
+        match self {
+            Access::Recycled | Access::Bulk | Access::BulkReadOnly => true,
+            Access::Appended | Access::ReadOnly => false,
+        }
+    }
+
+    /// Whether nothing may be written.
+    pub(crate) fn is_read_only(self) -> bool {
+        matches!(self, Access::ReadOnly | Access::BulkReadOnly)
+    }
 }
 
 /// How much room the volume has, in bytes.
@@ -116,6 +138,24 @@ pub trait DiskFile: Send + Sync + 'static {
     /// Fills `buffer` from `offset` on; `EndOfFile` when the file is shorter.
     fn read<'a>(&'a self, offset: u64, buffer: &'a mut [u8]) -> BoxFuture<'a, Result<(), DiskError>>;
 
+    /// Reads `length` bytes from `offset` on into `buffer`, and what lies around them in blocks of
+    /// [`DiskFile::alignment`] with them. What the buffer held goes. Answers where in it the bytes begin;
+    /// `EndOfFile` when the file is shorter.
+    ///
+    /// # Panics
+    /// When the buffer has no room for `length` and two blocks.
+    fn read_around<'a>(
+        &'a self,
+        offset: u64,
+        length: usize,
+        buffer: &'a mut AlignedBuffer,
+    ) -> BoxFuture<'a, Result<usize, DiskError>>;
+
+    /// Asks for room on the volume for `length` bytes from `offset` on, which will be written next. The file's
+    /// length stays. Where that cannot be asked for, nothing happens. `NoSpace` when there is no such room; a part
+    /// of it may be taken then. What is not written is given back by `truncate`.
+    fn allocate(&self, offset: u64, length: u64) -> BoxFuture<'_, Result<(), DiskError>>;
+
     /// Writes; not durable until `sync`.
     fn write<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), DiskError>>;
 
@@ -135,9 +175,26 @@ pub trait DiskFile: Send + Sync + 'static {
     /// `sync`, what is read next comes from the device and not from memory.
     fn drop_cache(&self, offset: u64, length: u64);
 
-    /// What offsets, lengths and memory must be multiples of under [`Access::Recycled`]; a power of two. 1 under
-    /// the other kinds of access.
+    /// What offsets, lengths and memory must be multiples of under [`Access::Recycled`], [`Access::Bulk`] and
+    /// [`Access::BulkReadOnly`]; a power of two. 1 under the other kinds of access.
     fn alignment(&self) -> usize;
+}
+
+/// The whole blocks around `length` bytes at `offset`: where they begin, how many bytes they have, and where in
+/// them those bytes begin.
+///
+/// # Panics
+/// When they do not fit into `buffer`, as the callers of [`DiskFile::read_around`] promise.
+pub(crate) fn around(
+    offset: u64,
+    length: usize,
+    alignment: usize,
+    buffer: &AlignedBuffer,
+) -> (u64, usize, usize) {
+    let before = usize::try_from(offset % alignment as u64).expect("it is less than a block");
+    let blocks = (before + length).next_multiple_of(alignment);
+    assert!(blocks <= buffer.capacity(), "the buffer has room for {length} bytes and the blocks around them");
+    (offset - before as u64, blocks, before)
 }
 
 /// The directory that holds `path`; the data directory itself is "".
@@ -160,7 +217,7 @@ pub(crate) fn assert_relative(path: &str) {
 /// # Panics
 /// When the promise is broken.
 pub(crate) fn assert_aligned(access: Access, alignment: usize, offset: u64, bytes: &[u8]) {
-    if access == Access::Recycled {
+    if access.is_aligned() {
         assert!(offset.is_multiple_of(alignment as u64), "offset {offset} is a multiple of {alignment}");
         assert!(bytes.len().is_multiple_of(alignment), "length {} is a multiple of {alignment}", bytes.len());
         assert!(bytes.as_ptr().addr().is_multiple_of(alignment.min(ALIGNMENT)), "memory is aligned");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
 
-use super::file::{Durability, OsFile, disk_error, open_recycled, probe};
+use super::file::{Durability, OsFile, disk_error, open_direct, probe};
 use crate::BoxFuture;
 use crate::buffer::ALIGNMENT;
 use crate::disk::{
@@ -128,12 +128,11 @@ impl OsDisk {
     fn open_file(&self, path: &str, access: Access, create: bool) -> Result<Arc<dyn DiskFile>, DiskError> {
         let full = self.resolve(path);
         let mut options = OpenOptions::new();
-        options.read(true).write(create || access != Access::ReadOnly).create_new(create);
-        let opened = match access {
-            Access::Recycled => open_recycled(&full, &options, &self.durability),
-            Access::Appended | Access::ReadOnly => {
-                options.open(&full).map(|file| (file, self.durability.clone()))
-            }
+        options.read(true).write(create || !access.is_read_only()).create_new(create);
+        let opened = if access.is_aligned() {
+            open_direct(&full, &options, &self.durability)
+        } else {
+            options.open(&full).map(|file| (file, self.durability.clone()))
         };
         let call = if create { "create" } else { "open" };
         let (file, durability) = opened.map_err(|error| disk_error(call, path, &error))?;

@@ -7,11 +7,11 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{Advice, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{Advice, FallocateFlags, OFlags};
+use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::buffer::ALIGNMENT;
-use crate::disk::{Access, DiskError, DiskErrorKind, DiskFile, assert_aligned};
+use crate::disk::{Access, DiskError, DiskErrorKind, DiskFile, around, assert_aligned};
 use crate::{AlignedBuffer, BoxFuture};
 
 /// How `write_durable` reaches stable storage on [`Access::Recycled`] files. Displays as a line for start-up.
@@ -81,8 +81,8 @@ fn direct_alignment(file: &File) -> Result<usize, String> {
     Ok(offset.max(ALIGNMENT))
 }
 
-/// Opens for reading and writing in place: directly where that is asked for and possible.
-pub(super) fn open_recycled(
+/// Opens for direct reads and writes where they are asked for and possible, else for plain ones.
+pub(super) fn open_direct(
     path: &Path,
     options: &OpenOptions,
     wanted: &Durability,
@@ -116,7 +116,7 @@ pub(super) fn probe(path: &Path, content: &[u8], wanted: &Durability) -> io::Res
     let mut block = AlignedBuffer::with_capacity(ALIGNMENT);
     let mut options = OpenOptions::new();
     options.read(true).write(true);
-    let (file, durability) = open_recycled(path, &options, wanted)?;
+    let (file, durability) = open_direct(path, &options, wanted)?;
     let alignment = match &durability {
         Durability::Direct { alignment } => *alignment,
         Durability::Synced { .. } => ALIGNMENT,
@@ -130,7 +130,7 @@ pub(super) fn probe(path: &Path, content: &[u8], wanted: &Durability) -> io::Res
         Ok(()) => Ok(durability),
         Err(error) if is_refusal(&error) && matches!(durability, Durability::Direct { .. }) => {
             let plain = Durability::Synced { reason: format!("O_DIRECT: {error}") };
-            let (file, plain) = open_recycled(path, &options, &plain)?;
+            let (file, plain) = open_direct(path, &options, &plain)?;
             write_durable_all(&file, &plain, 0, &block)?;
             Ok(plain)
         }
@@ -138,43 +138,40 @@ pub(super) fn probe(path: &Path, content: &[u8], wanted: &Durability) -> io::Res
     }
 }
 
-fn write_durable_all(
-    file: &File,
-    durability: &Durability,
-    mut offset: u64,
-    mut bytes: &[u8],
-) -> io::Result<()> {
+fn write_durable_all(file: &File, durability: &Durability, offset: u64, bytes: &[u8]) -> io::Result<()> {
     match durability {
         Durability::Synced { .. } => {
             file.write_all_at(bytes, offset)?;
             file.sync_data()
         }
         Durability::Direct { alignment } => {
-            use rustix::io::ReadWriteFlags;
-            while !bytes.is_empty() {
-                let written = match rustix::io::pwritev2(
-                    file,
-                    &[io::IoSlice::new(bytes)],
-                    offset,
-                    ReadWriteFlags::DSYNC,
-                ) {
-                    Ok(written) => written,
-                    Err(Errno::INTR) => continue,
-                    Err(error) => return Err(error.into()),
-                };
-                // What is left must stay aligned to be written at all.
-                if written == 0 || written % alignment != 0 {
-                    return Err(io::Error::other(format!(
-                        "only {written} of {} bytes were written",
-                        bytes.len()
-                    )));
-                }
-                offset += written as u64;
-                bytes = &bytes[written..];
-            }
-            Ok(())
+            write_direct_all(file, *alignment, offset, bytes, ReadWriteFlags::DSYNC)
         }
     }
+}
+
+/// Writes whole blocks to a file that is open for direct writes.
+fn write_direct_all(
+    file: &File,
+    alignment: usize,
+    mut offset: u64,
+    mut bytes: &[u8],
+    flags: ReadWriteFlags,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = match rustix::io::pwritev2(file, &[io::IoSlice::new(bytes)], offset, flags) {
+            Ok(written) => written,
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        // What is left must stay aligned to be written at all.
+        if written == 0 || written % alignment != 0 {
+            return Err(io::Error::other(format!("only {written} of {} bytes were written", bytes.len())));
+        }
+        offset += written as u64;
+        bytes = &bytes[written..];
+    }
+    Ok(())
 }
 
 /// An open file.
@@ -182,7 +179,7 @@ pub(super) struct OsFile {
     pub(super) file: File,
     pub(super) path: String,
     pub(super) access: Access,
-    /// For [`Access::Recycled`]; the other kinds are always written plainly.
+    /// Of the kinds of access that are aligned; the others are always written plainly.
     pub(super) durability: Durability,
 }
 
@@ -192,27 +189,34 @@ impl OsFile {
     }
 
     fn is_direct(&self) -> bool {
-        self.access == Access::Recycled && matches!(self.durability, Durability::Direct { .. })
+        self.access.is_aligned() && matches!(self.durability, Durability::Direct { .. })
     }
 
-    fn read_now(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
-        if !self.is_direct() {
-            return self.file.read_exact_at(buffer, offset);
-        }
-        while !buffer.is_empty() {
+    /// Fills `buffer` from `offset` on with whole blocks, of which the file must have `least` bytes.
+    fn read_blocks(&self, mut offset: u64, mut buffer: &mut [u8], mut least: usize) -> io::Result<()> {
+        while least > 0 {
             let count = match self.file.read_at(buffer, offset) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
             // Direct reads are cut between blocks, except by the end of the file.
-            if count == 0 || (count < buffer.len() && count % self.alignment() != 0) {
+            if count == 0 || (count < least && count % self.alignment() != 0) {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends before these bytes"));
             }
             offset += count as u64;
+            least = least.saturating_sub(count);
             buffer = &mut buffer[count..];
         }
         Ok(())
+    }
+
+    fn read_now(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if self.is_direct() {
+            let length = buffer.len();
+            return self.read_blocks(offset, buffer, length);
+        }
+        self.file.read_exact_at(buffer, offset)
     }
 }
 
@@ -224,10 +228,48 @@ impl DiskFile for OsFile {
         })
     }
 
+    fn read_around<'a>(
+        &'a self,
+        offset: u64,
+        length: usize,
+        buffer: &'a mut AlignedBuffer,
+    ) -> BoxFuture<'a, Result<usize, DiskError>> {
+        Box::pin(async move {
+            let (start, blocks, before) = around(offset, length, self.alignment(), buffer);
+            buffer.resize_with_any(blocks);
+            let read = if self.is_direct() {
+                self.read_blocks(start, buffer, before + length)
+            } else {
+                self.file.read_exact_at(&mut buffer[before..before + length], offset)
+            };
+            read.map_err(|error| self.error("read", &error))?;
+            Ok(before)
+        })
+    }
+
+    fn allocate(&self, offset: u64, length: u64) -> BoxFuture<'_, Result<(), DiskError>> {
+        Box::pin(async move {
+            if length == 0 {
+                return Ok(());
+            }
+            match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, length) {
+                // Not every file system knows how; it is a help, and nothing depends on it.
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) => Ok(()),
+                Err(error) => Err(self.error("allocate room for", &error.into())),
+            }
+        })
+    }
+
     fn write<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), DiskError>> {
         Box::pin(async move {
             assert_aligned(self.access, self.alignment(), offset, bytes);
-            self.file.write_all_at(bytes, offset).map_err(|error| self.error("write", &error))
+            let written = match &self.durability {
+                Durability::Direct { alignment } if self.access.is_aligned() => {
+                    write_direct_all(&self.file, *alignment, offset, bytes, ReadWriteFlags::empty())
+                }
+                _ => self.file.write_all_at(bytes, offset),
+            };
+            written.map_err(|error| self.error("write", &error))
         })
     }
 
@@ -267,9 +309,9 @@ impl DiskFile for OsFile {
 
     fn alignment(&self) -> usize {
         match (self.access, &self.durability) {
-            (Access::Recycled, Durability::Direct { alignment }) => *alignment,
-            (Access::Recycled, Durability::Synced { .. }) => ALIGNMENT,
-            (Access::Appended | Access::ReadOnly, _) => 1,
+            (access, _) if !access.is_aligned() => 1,
+            (_, Durability::Direct { alignment }) => *alignment,
+            (_, Durability::Synced { .. }) => ALIGNMENT,
         }
     }
 }
@@ -284,7 +326,7 @@ mod tests {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let wanted = Durability::Direct { alignment: ALIGNMENT };
-        let (_, durability) = open_recycled(Path::new("/proc/self/comm"), &options, &wanted)
+        let (_, durability) = open_direct(Path::new("/proc/self/comm"), &options, &wanted)
             .expect("a process may open its own name");
         let Durability::Synced { reason } = durability else { panic!("/proc does direct I/O: {durability}") };
         assert!(reason.starts_with("O_DIRECT: "), "{reason}");

@@ -60,6 +60,8 @@ pub(super) struct File {
     /// Since the last sync, in order.
     pub(super) changes: Vec<Change>,
     next_change: u64,
+    /// By block: whether its bytes were written past the cache. Of blocks that nobody wrote, nothing.
+    written_past_cache: BTreeMap<usize, bool>,
     /// Held by whoever has the file open.
     pub(super) handles: Arc<()>,
 }
@@ -72,6 +74,7 @@ impl Clone for File {
             durable: self.durable.clone(),
             changes: self.changes.clone(),
             next_change: self.next_change,
+            written_past_cache: self.written_past_cache.clone(),
             handles: Arc::default(),
         }
     }
@@ -135,6 +138,28 @@ impl File {
     /// A file with this durable content.
     pub(super) fn of(durable: Vec<u8>) -> Self {
         File { bytes: durable.clone(), durable, ..File::default() }
+    }
+
+    /// Takes note of how a write reaches the device. A kernel keeps its cache right only as long as no block is
+    /// written both ways.
+    ///
+    /// # Panics
+    /// When one is.
+    pub(super) fn note_way(&mut self, offset: usize, length: usize, block: usize, past_cache: bool) {
+        for index in offset / block..(offset + length).div_ceil(block) {
+            let way = *self.written_past_cache.entry(index).or_insert(past_cache);
+            assert_eq!(
+                way,
+                past_cache,
+                "the block at {} is written past the cache and through it",
+                index * block
+            );
+        }
+    }
+
+    /// What is cut off may be written anew in either way.
+    pub(super) fn forget_ways(&mut self, length: usize, block: usize) {
+        self.written_past_cache.split_off(&length.div_ceil(block));
     }
 
     pub(super) fn push(&mut self, what: What) -> u64 {

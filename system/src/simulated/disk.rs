@@ -8,12 +8,12 @@ use std::task::Poll;
 
 use tokio::sync::watch;
 
-use crate::BoxFuture;
 use crate::disk::{
-    Access, Disk, DiskError, DiskErrorKind, DiskFile, DiskSpace, assert_aligned, assert_relative,
+    Access, Disk, DiskError, DiskErrorKind, DiskFile, DiskSpace, around, assert_aligned, assert_relative,
     parent_directory,
 };
 use crate::simulated::content::{Content, Crash, Entry, File, FileId, SECTOR, What};
+use crate::{AlignedBuffer, BoxFuture};
 
 /// The volume's size when no capacity is set, in bytes.
 const TOTAL: u64 = 1 << 40;
@@ -39,8 +39,10 @@ pub enum CallKind {
     SyncDirectory,
     /// [`Disk::space`]
     Space,
-    /// [`DiskFile::read`]
+    /// [`DiskFile::read`] and [`DiskFile::read_around`]
     Read,
+    /// [`DiskFile::allocate`]
+    Allocate,
     /// [`DiskFile::write`]
     Write,
     /// [`DiskFile::write_durable`]
@@ -116,6 +118,7 @@ fn call_name(kind: CallKind) -> &'static str {
         CallKind::SyncDirectory => "sync the directory",
         CallKind::Space => "measure the volume of",
         CallKind::Read => "read",
+        CallKind::Allocate => "allocate room for",
         CallKind::Write => "write",
         CallKind::WriteDurable => "durably write",
         CallKind::Sync => "sync",
@@ -153,7 +156,7 @@ impl SimulatedDisk {
         Self::with_alignment(SECTOR)
     }
 
-    /// An empty disk whose [`Access::Recycled`] files want this alignment: a power of two, in bytes.
+    /// An empty disk whose files want this alignment where access is aligned ([`DiskFile::alignment`]): a power of two, in bytes.
     pub fn with_alignment(alignment: usize) -> Self {
         assert!(alignment.is_power_of_two(), "alignments are powers of two");
         Self::of(Content::default(), alignment, None)
@@ -411,7 +414,7 @@ impl SimulatedDisk {
     fn handle(&self, id: FileId, path: &str, access: Access) -> Arc<dyn DiskFile> {
         let state = self.state();
         let handle = Arc::clone(&state.content.files[&id].handles);
-        let alignment = if access == Access::Recycled { state.alignment } else { 1 };
+        let alignment = if access.is_aligned() { state.alignment } else { 1 };
         drop(state);
         Arc::new(SimulatedFile {
             disk: self.clone(),
@@ -620,14 +623,36 @@ impl SimulatedFile {
         }
     }
 
+    /// Fills `buffer` from `offset` on as far as the file goes, of which there must be `least` bytes.
+    async fn fill(&self, offset: u64, least: usize, buffer: &mut [u8]) -> Result<(), DiskError> {
+        let begun = self.disk.begin(CallKind::Read, &self.path, offset, least as u64);
+        begun.map_err(|failed| failed.error)?;
+        self.disk.pass(CallKind::Read, &self.path).await?;
+        self.with(|file| {
+            let start = usize::try_from(offset).expect("simulated files are small");
+            let there = file.bytes.get(start..).unwrap_or_default();
+            if there.len() < least {
+                let reason = "the file ends before these bytes";
+                return Err(error(DiskErrorKind::EndOfFile, CallKind::Read, &self.path, reason));
+            }
+            let count = there.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&there[..count]);
+            Ok(())
+        })
+    }
+
     /// Begins a write, and answers the number of its change, which is not durable yet.
     async fn begin_write(&self, kind: CallKind, offset: u64, bytes: &[u8]) -> Result<u64, DiskError> {
-        assert!(self.access != Access::ReadOnly, "{} was opened for reading", self.path);
+        assert!(!self.access.is_read_only(), "{} was opened for reading", self.path);
         assert_aligned(self.access, self.alignment, offset, bytes);
         let what = || {
             let offset = usize::try_from(offset).expect("simulated files are small");
             What::Write { offset, bytes: bytes.to_vec() }
         };
+        if let Access::Appended | Access::Bulk = self.access {
+            let (offset, block) = (offset as usize, self.disk.state().alignment);
+            self.with(|file| file.note_way(offset, bytes.len(), block, self.access == Access::Bulk));
+        }
         if let Err(failed) = self.disk.begin(kind, &self.path, offset, bytes.len() as u64) {
             if failed.in_flight {
                 self.with(|file| file.push(what()));
@@ -645,22 +670,32 @@ impl DiskFile for SimulatedFile {
     fn read<'a>(&'a self, offset: u64, buffer: &'a mut [u8]) -> BoxFuture<'a, Result<(), DiskError>> {
         Box::pin(async move {
             assert_aligned(self.access, self.alignment, offset, buffer);
-            let begun = self.disk.begin(CallKind::Read, &self.path, offset, buffer.len() as u64);
+            self.fill(offset, buffer.len(), buffer).await
+        })
+    }
+
+    fn read_around<'a>(
+        &'a self,
+        offset: u64,
+        length: usize,
+        buffer: &'a mut AlignedBuffer,
+    ) -> BoxFuture<'a, Result<usize, DiskError>> {
+        Box::pin(async move {
+            let (start, blocks, before) = around(offset, length, self.alignment, buffer);
+            buffer.resize_with_any(blocks);
+            self.fill(start, before + length, buffer).await?;
+            Ok(before)
+        })
+    }
+
+    fn allocate(&self, offset: u64, length: u64) -> BoxFuture<'_, Result<(), DiskError>> {
+        Box::pin(async move {
+            assert!(!self.access.is_read_only(), "{} was opened for reading", self.path);
+            let begun = self.disk.begin(CallKind::Allocate, &self.path, offset, length);
             begun.map_err(|failed| failed.error)?;
-            self.disk.pass(CallKind::Read, &self.path).await?;
-            self.with(|file| {
-                let start = usize::try_from(offset).expect("simulated files are small");
-                match file.bytes.get(start..start.saturating_add(buffer.len())) {
-                    Some(bytes) => {
-                        buffer.copy_from_slice(bytes);
-                        Ok(())
-                    }
-                    None => {
-                        let reason = "the file ends before these bytes";
-                        Err(error(DiskErrorKind::EndOfFile, CallKind::Read, &self.path, reason))
-                    }
-                }
-            })
+            self.disk.pass(CallKind::Allocate, &self.path).await?;
+            // Room that is only asked for is not taken: who asks writes next.
+            self.check_room(CallKind::Allocate, offset + length)
         })
     }
 
@@ -706,13 +741,17 @@ impl DiskFile for SimulatedFile {
 
     fn truncate(&self, length: u64) -> BoxFuture<'_, Result<(), DiskError>> {
         Box::pin(async move {
-            assert!(self.access != Access::ReadOnly, "{} was opened for reading", self.path);
+            assert!(!self.access.is_read_only(), "{} was opened for reading", self.path);
             let begun = self.disk.begin(CallKind::Truncate, &self.path, length, 0);
             begun.map_err(|failed| failed.error)?;
             self.disk.pass(CallKind::Truncate, &self.path).await?;
             self.check_room(CallKind::Truncate, length)?;
             let length = usize::try_from(length).expect("simulated files are small");
-            self.with(|file| file.push(What::Truncate(length)));
+            let block = self.disk.state().alignment;
+            self.with(|file| {
+                file.forget_ways(length, block);
+                file.push(What::Truncate(length))
+            });
             Ok(())
         })
     }
@@ -961,6 +1000,23 @@ mod tests {
             let (outcome, next) = tokio::join!(file.write_durable(4, b"more"), crash);
             outcome.expect_err("a crash ends held calls");
             assert_eq!(next.content("a").as_deref(), Some(&b"held"[..]));
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "the block at 512 is written past the cache and through it")]
+    fn a_block_is_written_in_one_way() {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            let plain = file(&disk, "a", Access::Appended).await;
+            plain.write(0, b"in the first block").await.expect("no fault is set");
+            let bulk = disk.open("a", Access::Bulk).await.expect("it is there");
+            bulk.write(512, &filled(512, 1)).await.expect("no fault is set");
+            plain.truncate(512).await.expect("no fault is set");
+            plain.write(512, b"what was there was cut off").await.expect("no fault is set");
+            plain.truncate(512).await.expect("no fault is set");
+            bulk.write(512, &filled(512, 1)).await.expect("no fault is set");
+            plain.write(1000, b"here").await.expect("a broken promise is told before");
         });
     }
 
