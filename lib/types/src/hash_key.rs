@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use md5::{Digest, Md5};
+use crate::md5_lanes;
 
 /// A place in the hash space, 0 to 2^128 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,8 +16,15 @@ impl HashKey {
 
     /// Where AWS places a record: the MD5 of the key's UTF-8 bytes, read as a big-endian number.
     pub fn of_partition_key(partition_key: &str) -> Self {
-        let digest: [u8; 16] = Md5::digest(partition_key.as_bytes()).into();
-        HashKey(u128::from_be_bytes(digest))
+        md5_lanes::digest(partition_key)
+    }
+
+    /// As [`HashKey::of_partition_key`], for many keys: several times as fast for each.
+    ///
+    /// # Panics
+    /// When there is not one place for each key.
+    pub fn of_partition_keys(partition_keys: &[&str], places: &mut [HashKey]) {
+        md5_lanes::digest_each(partition_keys, places);
     }
 
     /// Reads a decimal number without leading zeros. `None` when it is malformed or above 2^128 - 1.

@@ -6,6 +6,7 @@
 pub mod arn;
 pub mod hash_key;
 pub mod limits;
+mod md5_lanes;
 pub mod names;
 pub mod sequence_number;
 pub mod shard;
