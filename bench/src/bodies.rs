@@ -29,7 +29,7 @@ impl Encoding {
         }
     }
 
-    fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Encoding::Json => "application/x-amz-json-1.1",
             Encoding::Cbor => "application/x-amz-cbor-1.1",
@@ -68,6 +68,24 @@ pub(crate) fn flat(encoding: Encoding, members: &[(&str, serde_json::Value)]) ->
                     other => encoder.i64(other.as_i64().expect("whole numbers")).expect("memory"),
                 };
             }
+            encoder.into_writer()
+        }
+    }
+}
+
+/// PutRecord of one record.
+pub(crate) fn put_record(encoding: Encoding, stream: &str, key: &str, data: &[u8]) -> Vec<u8> {
+    match encoding {
+        Encoding::Json => {
+            let data = base64_simd::STANDARD.encode_to_string(data);
+            format!("{{\"Data\":\"{data}\",\"PartitionKey\":\"{key}\",\"StreamName\":\"{stream}\"}}")
+                .into_bytes()
+        }
+        Encoding::Cbor => {
+            let mut encoder = minicbor::Encoder::new(Vec::new());
+            encoder.map(3).expect("memory").str("Data").expect("memory").bytes(data).expect("memory");
+            encoder.str("PartitionKey").expect("memory").str(key).expect("memory");
+            encoder.str("StreamName").expect("memory").str(stream).expect("memory");
             encoder.into_writer()
         }
     }

@@ -14,6 +14,7 @@ mod build;
 mod client;
 mod figure;
 mod floor;
+mod load;
 mod log_engines;
 mod meter;
 mod options;
@@ -33,13 +34,14 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-    if let Some(Command::Floor { kind, data_dir: _ }) = &options.command {
-        runtime.block_on(floor::serve(kind));
+    if let Some(Command::Floor { kind, data_dir }) = &options.command {
+        runtime.block_on(floor::serve(kind, data_dir.as_deref()));
         return ExitCode::SUCCESS;
     }
     let server = options.server.clone().unwrap_or_else(build::server);
     process::pin_this(process::GENERATOR_CORE);
-    let findings = runtime.block_on(measure(&options, &server));
+    // The generator's tasks share their counts: they all run on this thread.
+    let findings = tokio::task::LocalSet::new().block_on(&runtime, measure(&options, &server));
     report::print_ratios(&findings);
     if options.quick {
         return ExitCode::SUCCESS;

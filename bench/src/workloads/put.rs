@@ -1,0 +1,150 @@
+//! PutRecords in closed loop on four connections: against reading and discarding (F1), against the least that a durable
+//! server does (F2), and against the hash that signing will ask for.
+
+use std::rc::Rc;
+
+use crate::bodies::{self, Encoding};
+use crate::figure::{F1, F2, Figure, Run, SHA256, THALWEG};
+use crate::load::{Expect, Pool, Request, Until, Version};
+use crate::meter;
+use crate::workloads::sha256;
+use crate::workloads::subject::{Bench, Subject, add};
+
+/// Concurrent requests.
+pub(crate) const LANES: usize = 4;
+/// Shards of the stream that is written.
+const SHARDS: usize = 8;
+/// Bytes of the measured server's write-ahead ring at its largest; the floor's is as large.
+pub(crate) const RING_BYTES: u64 = 512 << 20;
+/// The least that a run writes: that often around the ring.
+const RINGS: u64 = 3;
+/// Payload of all prepared bodies together: caches shall not flatter.
+const PREPARED_BYTES: usize = 8 << 20;
+/// The largest request: 10 MiB of data and keys.
+const REQUEST_BYTES_MAX: usize = 10 << 20;
+/// Length of a key of [`bodies::put_records`].
+const KEY_BYTES: usize = 19;
+/// The backlog counts as grown when less than this part of what belongs on the disk was written to it.
+const WRITTEN_PART_MIN: f64 = 0.9;
+
+/// What is put.
+#[derive(Clone, Copy)]
+struct Case {
+    encoding: Encoding,
+    version: Version,
+    records: usize,
+    data_bytes: usize,
+    /// As the report says it.
+    size: &'static str,
+}
+
+/// The chapter.
+pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
+    let sizes = [
+        (500, 1024, "500 x 1 KiB"),
+        (500, 100, "500 x 100 B"),
+        (50, 10 << 10, "50 x 10 KiB"),
+        (1, REQUEST_BYTES_MAX - KEY_BYTES, "1 x 10 MiB"),
+    ];
+    let mut figures = Vec::new();
+    for (index, (records, data_bytes, size)) in sizes.into_iter().enumerate() {
+        for encoding in [Encoding::Json, Encoding::Cbor] {
+            for version in [Version::Http1, Version::Http2(LANES)] {
+                let first = index == 0;
+                if (bench.options.quick || version != Version::Http1) && !first
+                    || bench.options.quick && version != Version::Http1
+                {
+                    continue;
+                }
+                let case = Case { encoding, version, records, data_bytes, size };
+                figures.extend(one(bench, case).await);
+            }
+        }
+    }
+    figures
+}
+
+/// All subjects under one workload.
+async fn one(bench: &Bench<'_>, case: Case) -> Vec<Figure> {
+    let Case { encoding, version, records, data_bytes, size } = case;
+    let workload = format!("PutRecords {size}, {}, {}, {LANES} connections", encoding.name(), version.name());
+    let mut thalweg = Figure::new("put", &workload, THALWEG);
+    let mut f1 = Figure::new("put", &workload, F1);
+    let mut f2 = Figure::new("put", &workload, F2);
+    let mut hash = Figure::new("put", &workload, SHA256);
+    let requests = requests(encoding, "put", records, data_bytes);
+    let until = Until { seconds: bench.seconds(), payload_bytes: RINGS * RING_BYTES };
+    for _ in 0..bench.runs() {
+        let subject = bench.thalweg();
+        subject.create_stream("put", SHARDS).await;
+        if data_bytes > 1 << 20 {
+            allow_large_records(&subject).await;
+        }
+        let answer_bytes = subject.answer_bytes(&requests[0]).await;
+        add(&mut thalweg, drained(closed(&subject, version, LANES, &requests, until).await));
+        drop(subject);
+        let floors: Rc<[Request]> =
+            requests.iter().map(|request| request.for_floor(encoding, answer_bytes)).collect();
+        if !bench.options.quick {
+            let plain = Until::seconds(bench.seconds());
+            add(&mut f1, closed(&bench.floor("f1"), version, LANES, &floors, plain).await);
+        }
+        add(&mut f2, closed(&bench.floor("f2"), version, LANES, &floors, until).await);
+        if version == Version::Http1 && !bench.options.quick {
+            add(&mut hash, sha256::run(&requests, 1.0));
+        }
+    }
+    let mut figures = vec![thalweg, f1, f2, hash];
+    figures.retain(|figure| !figure.runs.is_empty());
+    figures
+}
+
+/// PutRecords of these, enough of them that together they are in no cache.
+pub(crate) fn requests(encoding: Encoding, stream: &str, records: usize, data_bytes: usize) -> Rc<[Request]> {
+    let payload = records * data_bytes;
+    let count = (PREPARED_BYTES / payload).clamp(2, 64);
+    (0..count)
+        .map(|seed| {
+            let body = bodies::put_records(encoding, stream, seed as u64, records, data_bytes);
+            Request::kinesis("PutRecords", encoding, &body).moving(
+                records as u64,
+                payload as u64,
+                Expect::AllTaken,
+            )
+        })
+        .collect()
+}
+
+/// Brings the subject into its steady state, then measures.
+pub(crate) async fn closed(
+    subject: &Subject,
+    version: Version,
+    lanes: usize,
+    requests: &Rc<[Request]>,
+    until: Until,
+) -> Run {
+    let mut pool = Pool::connect(subject.address(), version, lanes).await;
+    // Once around the ring, where the run itself goes around it.
+    let ring = if until.payload_bytes > 0 { RING_BYTES } else { 0 };
+    pool.closed(requests, Until { seconds: 0.5, payload_bytes: ring }).await;
+    meter::measure(&subject.server, pool.closed(requests, until)).await
+}
+
+/// Everything must have gone to the disk twice, into the ring and into a segment: a note when it did not.
+pub(crate) fn drained(mut run: Run) -> Run {
+    let expected = 2 * run.payload_bytes;
+    if (run.device_written_bytes as f64) < expected as f64 * WRITTEN_PART_MIN {
+        run.note = Some(format!(
+            "the backlog grew: {} MB were written for {} MB of data",
+            run.device_written_bytes / 1_000_000,
+            run.payload_bytes / 1_000_000
+        ));
+    }
+    run
+}
+
+async fn allow_large_records(subject: &Subject) {
+    let summary = subject.control("DescribeStreamSummary", &[("StreamName", "put".into())]).await;
+    let arn = summary["StreamDescriptionSummary"]["StreamARN"].clone();
+    subject.control("UpdateMaxRecordSize", &[("StreamARN", arn), ("MaxRecordSizeInKiB", 10240.into())]).await;
+}

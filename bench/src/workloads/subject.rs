@@ -1,0 +1,140 @@
+//! Starting what is measured: the server or a floor, each on an empty folder of the disk under test.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::bodies::{self, Encoding};
+use crate::client::Client;
+use crate::figure::{Figure, Run};
+use crate::load::Request;
+use crate::options::Options;
+use crate::process::Server;
+
+/// How runs are made.
+pub(crate) struct Bench<'a> {
+    pub(crate) options: &'a Options,
+    thalweg: &'a Path,
+    /// On the disk under test.
+    base: PathBuf,
+    /// The base, unless the options name one.
+    _own: Option<TempDir>,
+}
+
+/// A running server, which is killed, and its folders removed, when dropped.
+pub(crate) struct Subject {
+    // Before the folders: it is dropped first.
+    pub(crate) server: Server,
+    pub(crate) data: TempDir,
+    output: TempDir,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(options: &'a Options, thalweg: &'a Path) -> Bench<'a> {
+        let own = options.data_dir.is_none().then(|| tempfile::tempdir().expect("a temporary folder"));
+        let base = match (&options.data_dir, &own) {
+            (Some(given), _) => given.clone(),
+            (None, Some(own)) => own.path().to_owned(),
+            (None, None) => unreachable!("one of them is there"),
+        };
+        std::fs::create_dir_all(&base).expect("the data folder can be made");
+        Bench { options, thalweg, base, _own: own }
+    }
+
+    pub(crate) fn runs(&self) -> usize {
+        if self.options.quick { 1 } else { self.options.runs }
+    }
+
+    /// The shortest time of a run.
+    pub(crate) fn seconds(&self) -> f64 {
+        if self.options.quick { self.options.seconds.min(2.5) } else { self.options.seconds }
+    }
+
+    /// Starts the server under test, durable and with one thread for the network.
+    pub(crate) fn thalweg(&self) -> Subject {
+        let data = self.folder();
+        let output = self.folder();
+        let server = serve(self.thalweg, &data, &output);
+        Subject { server, data, output }
+    }
+
+    /// Starts a floor: `f1`, `f2` or `f3`.
+    pub(crate) fn floor(&self, kind: &str) -> Subject {
+        let (data, output) = (self.folder(), self.folder());
+        let own = std::env::current_exe().expect("this program has a path");
+        let arguments = ["floor", kind, "--data-dir", path(&data)];
+        let server = Server::start(&own, &arguments, output.path());
+        Subject { server, data, output }
+    }
+
+    /// An empty folder. What earlier ones left to be written back is on the disk before this returns.
+    fn folder(&self) -> TempDir {
+        rustix::fs::sync();
+        tempfile::tempdir_in(&self.base).expect("the data folder is writable")
+    }
+
+    /// Ends the server in good order and starts it again on the same data; `between` runs while it is down.
+    pub(crate) fn restart(&self, subject: Subject, between: impl FnOnce(&Path)) -> Subject {
+        let Subject { server, data, output } = subject;
+        server.terminate();
+        between(data.path());
+        let server = serve(self.thalweg, &data, &output);
+        Subject { server, data, output }
+    }
+}
+
+fn serve(program: &Path, data: &TempDir, output: &TempDir) -> Server {
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--threads", "1", "--data-dir", path(data)];
+    Server::start(program, &arguments, output.path())
+}
+
+fn path(folder: &TempDir) -> &str {
+    folder.path().to_str().expect("temporary folders have plain names")
+}
+
+impl Subject {
+    pub(crate) fn address(&self) -> &str {
+        &self.server.address
+    }
+
+    /// A control operation in JSON; answers the body.
+    pub(crate) async fn control(&self, operation: &str, members: &[(&str, Value)]) -> Value {
+        let mut client = Client::connect(self.address()).await;
+        let request = Request::kinesis(operation, Encoding::Json, &bodies::flat(Encoding::Json, members));
+        let answer = client.call(request.whole()).await;
+        assert_eq!(answer.status, 200, "{operation}: {}", String::from_utf8_lossy(answer.body));
+        serde_json::from_slice(answer.body).unwrap_or_default()
+    }
+
+    /// A stream with this many shards.
+    pub(crate) async fn create_stream(&self, name: &str, shards: usize) {
+        self.control("CreateStream", &[("StreamName", name.into()), ("ShardCount", shards.into())]).await;
+    }
+
+    /// The length of the answer to a request, which it must have taken.
+    pub(crate) async fn answer_bytes(&self, request: &Request) -> usize {
+        let mut client = Client::connect(self.address()).await;
+        let answer = client.call(request.whole()).await;
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
+        request.expect.check(answer.body);
+        answer.body.len()
+    }
+}
+
+/// Adds a run and tells whoever watches.
+pub(crate) fn add(figure: &mut Figure, run: Run) {
+    let latency = run.latency.map_or(String::new(), |l| format!(", p50 {:.0} p99 {:.0} us", l.p50, l.p99));
+    eprintln!(
+        "{:10} | {} | {} | {:.0} requests/s, {:.1} MB/s, server {:.2} us/request, outside {:.2} us/request{latency}{}",
+        figure.group,
+        figure.workload,
+        figure.subject,
+        run.requests_per_second(),
+        run.megabytes_per_second(),
+        run.server_seconds * 1e6 / run.requests as f64,
+        run.outside_micros_per_request(),
+        run.note.as_deref().map_or(String::new(), |note| format!(" ({note})")),
+    );
+    figure.runs.push(run);
+}
