@@ -16,6 +16,9 @@ use crate::stream::Stream;
 /// The route of a record that goes nowhere: greater than any other.
 const NOWHERE: u64 = u64::MAX;
 
+/// How many keys are hashed together, on the stack: as many as [`HashKey::of_partition_keys`] has lanes at most.
+const HASHED_AT_ONCE: usize = 32;
+
 /// Routes of records; see [`Routes::group`] for their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Routes(Vec<u64>);
@@ -37,15 +40,20 @@ impl<'a> Router<'a> {
         Router { stream, turn }
     }
 
+    /// Whether it matters where records lie.
+    fn asks_for_hash_keys(&self) -> bool {
+        self.turn.is_none()
+    }
+
     /// The shard of the next record, whose place in the hash space is `hash_key`.
     ///
     /// # Panics
     /// When the map of open shards has a hole: it has one only while a stream is created, and then it takes
     /// no records.
-    fn shard(&mut self, hash_key: impl FnOnce() -> HashKey) -> ShardIndex {
+    fn shard(&mut self, hash_key: HashKey) -> ShardIndex {
         let shards = &self.stream.shards;
         let shard = match &mut self.turn {
-            None => shards.locate(hash_key()),
+            None => shards.locate(hash_key),
             Some(turn) => {
                 let shard = shards.open().nth(*turn % shards.open().len().max(1));
                 *turn += 1;
@@ -68,16 +76,21 @@ impl Routes {
     ) -> Result<Routes, Failure> {
         let mut router = Router::new(stream, random);
         let mut routes = Vec::with_capacity(records.len());
-        for (number, record) in (0u64..).zip(records) {
-            // Checked even where the stream places records by itself.
-            let explicit = match record.explicit_hash_key {
-                None => None,
-                Some(text) => {
-                    Some(HashKey::parse(text).ok_or_else(|| errors::explicit_hash_key_out_of_range(text))?)
+        for records in records.chunks(HASHED_AT_ONCE) {
+            let mut hash_keys = [HashKey::MIN; HASHED_AT_ONCE];
+            let hash_keys = &mut hash_keys[..records.len()];
+            if router.asks_for_hash_keys() {
+                hash(records, hash_keys);
+            }
+            for (record, hash_key) in records.iter().zip(hash_keys) {
+                // Checked even where the stream places records by itself.
+                if let Some(text) = record.explicit_hash_key {
+                    *hash_key =
+                        HashKey::parse(text).ok_or_else(|| errors::explicit_hash_key_out_of_range(text))?;
                 }
-            };
-            let shard = router.shard(|| hash_key(explicit, record.partition_key));
-            routes.push(u64::from(shard.0) << 32 | number);
+                let number = routes.len() as u64;
+                routes.push(u64::from(router.shard(*hash_key).0) << 32 | number);
+            }
         }
         Ok(Routes(routes))
     }
@@ -91,7 +104,7 @@ impl Routes {
         let mut router = Router::new(stream, random);
         let routes = records.map(|(number, record)| {
             let explicit = record.explicit_hash_key.map(HashKey);
-            let shard = router.shard(|| hash_key(explicit, record.partition_key));
+            let shard = router.shard(explicit.unwrap_or_else(|| of_partition_key(record.partition_key)));
             u64::from(shard.0) << 32 | u64::from(number)
         });
         let mut routes = Routes(routes.collect());
@@ -132,9 +145,23 @@ fn shard_of(route: u64) -> ShardIndex {
     ShardIndex((route >> 32) as u32)
 }
 
-/// Where a record lies. Without a key (AUTO distribution, and never asked for there): where the empty key does.
-fn hash_key(explicit: Option<HashKey>, partition_key: Option<&str>) -> HashKey {
-    explicit.unwrap_or_else(|| HashKey::of_partition_key(partition_key.unwrap_or_default()))
+/// Where a record lies by its partition key. Without one (AUTO distribution, and never asked for there): where the
+/// empty key does.
+fn of_partition_key(partition_key: Option<&str>) -> HashKey {
+    HashKey::of_partition_key(partition_key.unwrap_or_default())
+}
+
+/// Where records lie by their partition keys; at most [`HASHED_AT_ONCE`].
+fn hash(records: &[PutEntry<'_>], places: &mut [HashKey]) {
+    if let ([record], [place]) = (records, &mut *places) {
+        *place = of_partition_key(record.partition_key);
+        return;
+    }
+    let mut keys = [""; HASHED_AT_ONCE];
+    for (key, record) in keys.iter_mut().zip(records) {
+        *key = record.partition_key.unwrap_or_default();
+    }
+    HashKey::of_partition_keys(&keys[..records.len()], places);
 }
 
 #[cfg(test)]
