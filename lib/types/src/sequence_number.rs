@@ -38,6 +38,10 @@ const DIGITS_MAX: usize = 57;
 const CHUNK: u64 = 10_000_000_000_000_000_000;
 /// Digits in a chunk.
 const CHUNK_DIGITS: usize = 19;
+/// 10^8: eight digits are what 32 bits hold.
+const EIGHT: u64 = 100_000_000;
+/// Where the counter begins.
+const COUNTER_BIT: u32 = 80;
 
 impl SequenceNumber {
     fn assemble(created: u64, shard: ShardIndex, counter: u64, arrival: u64) -> Self {
@@ -152,19 +156,88 @@ impl SequenceNumber {
 
     /// The decimal digits, without going through the formatter.
     pub fn digits(self) -> Digits {
-        // Three chunks of 19 digits, from the left. The number is below 2^186, so each quotient of a step fits
-        // into 64 bits: high < 10^19, and number / 10^19 / 2^64 < 10^19.
+        Digits::of_chunks(self.chunks())
+    }
+
+    /// The number of the next record, if it arrives in the same second.
+    fn following(self) -> Self {
+        let (low, carry) = self.low.overflowing_add(1 << COUNTER_BIT);
+        SequenceNumber { high: self.high + u64::from(carry), low }
+    }
+
+    /// As three chunks of 19 digits, from the left.
+    fn chunks(self) -> [u64; 3] {
+        // The number is below 2^186, so each quotient of a step fits into 64 bits: high < 10^19, and
+        // number / 10^19 / 2^64 < 10^19.
         let (high, low) = divide(self.high, (self.low >> 64) as u64);
         let (middle, right) = divide(low, self.low as u64);
         let (left, middle) = divide(high, middle);
+        [left, middle, right]
+    }
+}
+
+impl Digits {
+    fn of_chunks(chunks: [u64; 3]) -> Self {
         let mut text = [b'0'; DIGITS_MAX];
         let (places, rest) = text.as_chunks_mut();
         debug_assert!(rest.is_empty());
-        for (chunk, place) in [left, middle, right].into_iter().zip(places) {
+        for (chunk, place) in chunks.into_iter().zip(places) {
             write_chunk(chunk, place);
         }
         let start = text.iter().position(|&digit| digit != b'0').unwrap_or(DIGITS_MAX - 1);
         Digits { text, start: start as u8 }
+    }
+}
+
+/// The digits of numbers that mostly follow each other, as those of a shard's records do: what did not change is not
+/// written again.
+#[derive(Clone, Debug)]
+pub struct FollowingDigits {
+    number: SequenceNumber,
+    /// The number as three chunks of 19 digits, from the left.
+    chunks: [u64; 3],
+    digits: Digits,
+}
+
+impl FollowingDigits {
+    /// Those of `number`.
+    pub fn new(number: SequenceNumber) -> Self {
+        let chunks = number.chunks();
+        FollowingDigits { number, chunks, digits: Digits::of_chunks(chunks) }
+    }
+
+    /// Those of `number`, which may be any. Cheap for the number of the record that follows the last one asked for, if
+    /// it arrived in the same second.
+    pub fn go_to(&mut self, number: SequenceNumber) -> &Digits {
+        /// One more on the counter, as the two lower chunks.
+        const STEP: [u64; 2] =
+            [((1 << COUNTER_BIT) / CHUNK as u128) as u64, ((1 << COUNTER_BIT) % CHUNK as u128) as u64];
+        if number == self.number {
+            return &self.digits;
+        }
+        let [left, mut middle, mut right] = self.chunks;
+        // Both sums stay below 2^64.
+        right += STEP[1];
+        middle += STEP[0];
+        if right >= CHUNK {
+            right -= CHUNK;
+            middle += 1;
+        }
+        if number != self.number.following() || middle >= CHUNK {
+            *self = FollowingDigits::new(number);
+            return &self.digits;
+        }
+        let ([_, middle_place, right_place], _) = self.digits.text.as_chunks_mut() else {
+            unreachable!("there are three chunks")
+        };
+        write_chunk(right, right_place);
+        if middle / EIGHT == self.chunks[1] / EIGHT {
+            write_eight((middle % EIGHT) as u32, &mut middle_place[CHUNK_DIGITS - 8..]);
+        } else {
+            write_chunk(middle, middle_place);
+        }
+        (self.number, self.chunks) = (number, [left, middle, right]);
+        &self.digits
     }
 }
 
@@ -205,7 +278,6 @@ static PAIRS: [u8; 200] = {
 
 /// Writes 19 digits: three, eight and eight, which do not wait for each other.
 fn write_chunk(chunk: u64, place: &mut [u8; CHUNK_DIGITS]) {
-    const EIGHT: u64 = 100_000_000;
     let (rest, right) = (chunk / EIGHT, (chunk % EIGHT) as u32);
     let (left, middle) = ((rest / EIGHT) as u32, (rest % EIGHT) as u32);
     place[0] = b'0' + (left / 100) as u8;
@@ -228,7 +300,7 @@ fn write_pair(number: u32, place: &mut [u8]) {
 }
 
 /// The decimal form of a sequence number, on the stack.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Digits {
     text: [u8; DIGITS_MAX],
     start: u8,
@@ -317,6 +389,29 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn following_digits_are_the_numbers_own(
+            created in 0u64..16_000_000_000,
+            shard in 0u32..=i32::MAX as u32,
+            // Also where the counter's lower 48 bits overflow.
+            start in prop_oneof![0u64..COUNTER_END - 100_000, (1 << 48) - 3_000..(1u64 << 48) + 10],
+            arrival in 1_000_000_000u64..16_000_000_000,
+            jumps in prop::collection::vec((1u64..4, 0u64..2), 0..6),
+        ) {
+            let mut digits: Option<FollowingDigits> = None;
+            let (mut counter, mut arrival) = (start, arrival);
+            for (jump, seconds) in jumps {
+                (counter, arrival) = (counter + jump, arrival + seconds);
+                // Far enough that each chunk's low digits carry into its higher ones.
+                for _ in 0..2_000 {
+                    let number = SequenceNumber::assemble(created, ShardIndex(shard), counter, arrival);
+                    let digits = digits.get_or_insert_with(|| FollowingDigits::new(number));
+                    prop_assert_eq!(digits.go_to(number).as_str(), number.to_string());
+                    counter += 1;
+                }
+            }
+        }
+
         #[test]
         fn printing_and_reading_agree(
             created in 1_000_000_000u64..16_000_000_000,
