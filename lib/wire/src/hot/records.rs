@@ -1,6 +1,8 @@
 //! Records on their way to readers: the answer to GetRecords and the payload of a SubscribeToShardEvent.
 
-use thalweg_types::{HashKeyRange, SequenceNumber, ShardIndex, Timestamp};
+use std::ops::Range;
+
+use thalweg_types::{FollowingDigits, HashKeyRange, SequenceNumber, ShardIndex, Timestamp};
 
 use crate::Protocol;
 use crate::aws_cbor::Cbor;
@@ -52,6 +54,86 @@ pub struct ChildShard<'a> {
 #[derive(Debug)]
 pub struct RecordsWriter {
     protocol: Protocol,
+    texts: Texts,
+}
+
+/// What is the same in one record and the next, encoded: a record is written by copying these, with its own bytes and
+/// key in between.
+///
+/// ```text
+/// lead    ,{"SequenceNumber":"4954…","ApproximateArrivalTimestamp":1719849600.123,"Data":
+/// key     ,"PartitionKey":
+/// ```
+#[derive(Debug, Default)]
+struct Texts {
+    /// Everything before the data of the record that was written last, the separator included.
+    lead: Vec<u8>,
+    /// How long the separator is; the first record has none.
+    separator: usize,
+    /// Where the digits of its number are in `lead`.
+    digits: Range<usize>,
+    /// The number and the arrival that `lead` shows; `None` before the first record.
+    shows: Option<(FollowingDigits, Timestamp)>,
+    /// Everything between a record's data and its partition key.
+    key: Vec<u8>,
+}
+
+impl Texts {
+    /// Encodes everything again.
+    fn show<N: Notation>(&mut self, number: SequenceNumber, arrival: Timestamp) {
+        let mut digits = FollowingDigits::new(number);
+        let text = digits.go_to(number).as_bytes();
+        let Texts { lead, key, .. } = self;
+        lead.clear();
+        // As behind another record: notations look at no more than the last byte.
+        N::close_map(lead);
+        N::element(lead);
+        self.separator = lead.len() - 1;
+        N::open_map(lead);
+        N::member(lead, "SequenceNumber");
+        let before = lead.len();
+        N::plain_text(lead, text);
+        let start = memchr::memmem::find(&lead[before..], text).expect("it was just written") + before;
+        N::member(lead, "ApproximateArrivalTimestamp");
+        N::timestamp(lead, arrival);
+        N::member(lead, "Data");
+        lead.remove(0);
+        self.digits = start - 1..start - 1 + text.len();
+        if key.is_empty() {
+            // Behind a value, as the data is.
+            N::bytes(key, &[]);
+            let before = key.len();
+            N::member(key, "PartitionKey");
+            key.drain(..before);
+        }
+        self.shows = Some((digits, arrival));
+    }
+
+    fn record<N: Notation>(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        let is_first = self.shows.is_none();
+        match &mut self.shows {
+            Some((digits, arrival)) if *arrival == record.arrival => {
+                let text = digits.go_to(record.sequence_number).as_bytes();
+                if text.len() == self.digits.len() {
+                    self.lead[self.digits.clone()].copy_from_slice(text);
+                } else {
+                    self.show::<N>(record.sequence_number, record.arrival);
+                }
+            }
+            _ => self.show::<N>(record.sequence_number, record.arrival),
+        }
+        out.extend_from_slice(&self.lead[if is_first { self.separator } else { 0 }..]);
+        N::bytes(out, record.data);
+        if let Some(partition_key) = record.partition_key {
+            out.extend_from_slice(&self.key);
+            N::text(out, partition_key);
+        }
+        if let Some(encryption_type) = record.encryption_type {
+            N::member(out, "EncryptionType");
+            N::text(out, encryption_type);
+        }
+        N::close_map(out);
+    }
 }
 
 impl RecordsWriter {
@@ -68,32 +150,14 @@ impl RecordsWriter {
             Protocol::AwsJson11 => open::<Json>(out, count, content_bytes),
             Protocol::AwsCbor11 => open::<Cbor>(out, count, content_bytes),
         }
-        RecordsWriter { protocol }
+        RecordsWriter { protocol, texts: Texts::default() }
     }
 
-    /// Appends a record.
-    pub fn record(&self, out: &mut Vec<u8>, record: &Record<'_>) {
-        fn write<N: Notation>(out: &mut Vec<u8>, record: &Record<'_>) {
-            N::element(out);
-            N::open_map(out);
-            sequence_number::<N>(out, "SequenceNumber", record.sequence_number);
-            N::member(out, "ApproximateArrivalTimestamp");
-            N::timestamp(out, record.arrival);
-            N::member(out, "Data");
-            N::bytes(out, record.data);
-            if let Some(partition_key) = record.partition_key {
-                N::member(out, "PartitionKey");
-                N::text(out, partition_key);
-            }
-            if let Some(encryption_type) = record.encryption_type {
-                N::member(out, "EncryptionType");
-                N::text(out, encryption_type);
-            }
-            N::close_map(out);
-        }
+    /// Appends a record. Cheapest for one that follows the last one and arrived with it.
+    pub fn record(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
         match self.protocol {
-            Protocol::AwsJson11 => write::<Json>(out, record),
-            Protocol::AwsCbor11 => write::<Cbor>(out, record),
+            Protocol::AwsJson11 => self.texts.record::<Json>(out, record),
+            Protocol::AwsCbor11 => self.texts.record::<Cbor>(out, record),
         }
     }
 

@@ -39,8 +39,8 @@ pub(super) async fn records(
     };
     let mut out = Vec::new();
     let frame = OpenFrame::event(&mut out, protocol, EVENT);
-    let writer = RecordsWriter::open(&mut out, protocol, page.count(), page.content_bytes());
-    read::write_records(&writer, &mut out, shard, &page);
+    let mut writer = RecordsWriter::open(&mut out, protocol, page.count(), page.content_bytes());
+    read::write_records(&mut writer, &mut out, shard, &page);
     writer.close_event(&mut out, Some(continuation), page.millis_behind, &[]);
     frame.close(&mut out);
     let Page { next, .. } = page;

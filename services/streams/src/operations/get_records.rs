@@ -147,8 +147,8 @@ async fn read(streams: &Streams, target: &Target, limit: u32) -> Result<Answer, 
 fn encode(call: &Call, target: &Target, answer: &Answer) -> Bytes {
     let page = &answer.page;
     let mut out = Vec::new();
-    let writer = RecordsWriter::open(&mut out, call.protocol, page.count(), page.content_bytes());
-    read::write_records(&writer, &mut out, &target.shard, page);
+    let mut writer = RecordsWriter::open(&mut out, call.protocol, page.count(), page.content_bytes());
+    read::write_records(&mut writer, &mut out, &target.shard, page);
     let next = answer.next.as_ref().map(Token::as_str);
     match &answer.parent_of {
         None => writer.close_get_records(&mut out, next, page.millis_behind, &[]),

@@ -85,7 +85,7 @@ pub(crate) fn numbered<'r>(
 }
 
 /// Appends a page's records to an answer that is open.
-pub(crate) fn write_records(writer: &hot::RecordsWriter, out: &mut Vec<u8>, shard: &Shard, page: &Page) {
+pub(crate) fn write_records(writer: &mut hot::RecordsWriter, out: &mut Vec<u8>, shard: &Shard, page: &Page) {
     for run in &page.runs {
         for (sequence_number, record) in numbered(shard, run) {
             let record = hot::Record {
