@@ -131,3 +131,56 @@ pub(crate) fn put_records(
         }
     }
 }
+
+/// A member of an answer in either encoding: its value begins behind this name.
+fn behind<'a>(body: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let at = memchr::memmem::rfind(body, name.as_bytes())? + name.len();
+    let rest = &body[at..];
+    Some(rest.strip_prefix(b"\":").unwrap_or(rest))
+}
+
+/// Whether the last number of this name in an answer is 0.
+///
+/// # Panics
+/// When there is none.
+pub(crate) fn number_is_zero(body: &[u8], name: &str) -> bool {
+    match behind(body, name).expect("the answer has it") {
+        [0, ..] => true,
+        [b'0', rest @ ..] => !rest.first().is_some_and(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// The last text of this name in an answer, if there is one. No escapes.
+pub(crate) fn text_of(body: &[u8], name: &str) -> Option<String> {
+    let value = behind(body, name)?;
+    let text = match value {
+        [b'"', rest @ ..] => &rest[..memchr::memchr(b'"', rest)?],
+        cbor => return minicbor::Decoder::new(cbor).str().ok().map(str::to_owned),
+    };
+    String::from_utf8(text.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_in_both_encodings() {
+        #[track_caller]
+        fn check(body: &[u8], zero: bool, text: Option<&str>) {
+            assert_eq!(number_is_zero(body, "Count"), zero);
+            assert_eq!(text_of(body, "Next").as_deref(), text);
+        }
+        check(br#"{"Count":0,"Next":"abc"}"#, true, Some("abc"));
+        check(br#"{"Next":"abc","Count":10}"#, false, Some("abc"));
+        check(br#"{"Count":0}"#, true, None);
+        check(b"\xa2\x65Count\x00\x64Next\x63abc", true, Some("abc"));
+        check(b"\xa1\x65Count\x18\x64", false, None);
+        let long = "x".repeat(200);
+        let mut encoder = minicbor::Encoder::new(Vec::new());
+        encoder.map(2).expect("memory").str("Next").expect("memory").str(&long).expect("memory");
+        encoder.str("Count").expect("memory").u8(0).expect("memory");
+        check(&encoder.into_writer(), true, Some(&long));
+    }
+}

@@ -3,6 +3,9 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// How much of a stream is read at once.
+const STREAM_READ_BYTES: usize = 256 << 10;
+
 /// A keep-alive connection.
 pub(crate) struct Client {
     stream: TcpStream,
@@ -70,7 +73,8 @@ impl Client {
         // The head may come with the first events.
         let status = self.read_head().await.status;
         assert_eq!(status, 200, "a stream was refused: {}", String::from_utf8_lossy(&self.buffer));
-        self.buffer.reserve(1 << 20);
+        // What is read at once stays in the processor's cache until it was looked at.
+        self.buffer.reserve(STREAM_READ_BYTES);
         loop {
             if piece(&self.buffer) {
                 return;

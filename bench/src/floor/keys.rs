@@ -2,7 +2,7 @@
 //! CBOR as this program's own bodies need, and keeps nothing of a body but what lies over a seam.
 
 mod cbor;
-mod json;
+pub(crate) mod json;
 
 use md5::{Digest, Md5};
 

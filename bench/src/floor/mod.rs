@@ -12,8 +12,8 @@
 mod answer;
 mod ask;
 mod committer;
-mod keys;
-mod recycled;
+pub(crate) mod keys;
+pub(crate) mod recycled;
 mod segments;
 
 use std::convert::Infallible;

@@ -21,6 +21,15 @@ impl Lane {
         }
     }
 
+    /// Sends a request whose answer does not end, and hands each piece that arrives to `piece` until it says stop. The
+    /// bytes of the protocol may be among them.
+    pub(crate) async fn stream(&mut self, request: &Request, piece: impl FnMut(&[u8]) -> bool) {
+        match self {
+            Lane::Http1(client) => client.stream(request.whole(), piece).await,
+            Lane::Http2(client) => client.stream(request, piece).await,
+        }
+    }
+
     /// Sends a request; answers false when it was told to slow down.
     ///
     /// # Panics

@@ -29,11 +29,19 @@ impl Schedule {
         Schedule { rate, count: (rate * seconds).ceil() as u64 }
     }
 
+    /// How many there are.
+    pub(crate) fn count(self) -> u64 {
+        self.count
+    }
+
     /// How long after the start a request is due; `None` after the last.
     pub(crate) fn due(self, number: u64) -> Option<Duration> {
         (number < self.count).then(|| Duration::from_secs_f64(number as f64 / self.rate))
     }
 }
+
+/// Makes the request of this number, which is due then.
+pub(crate) type Next = dyn Fn(u64, Instant) -> Request;
 
 /// Due requests on their way to a free lane.
 #[derive(Default)]
@@ -47,12 +55,12 @@ impl Pool {
     /// Sends the requests in turn, `rate` a second for so long, each on a lane that is free.
     pub(crate) async fn open(&mut self, requests: &Rc<[Request]>, rate: f64, seconds: f64) -> Work {
         let requests = Rc::clone(requests);
-        let next = move |number: u64| requests[number as usize % requests.len()].clone();
+        let next = move |number: u64, _| requests[number as usize % requests.len()].clone();
         self.open_with(Schedule::new(rate, seconds), Rc::new(next)).await
     }
 
-    /// Sends what `next` makes of a request's number when it is handed to a lane.
-    pub(crate) async fn open_with(&mut self, schedule: Schedule, next: Rc<dyn Fn(u64) -> Request>) -> Work {
+    /// Sends what `next` makes of a request's number, and of when it was due, when it is handed to a lane.
+    pub(crate) async fn open_with(&mut self, schedule: Schedule, next: Rc<Next>) -> Work {
         let queue = Rc::new(Queue::default());
         let done = Rc::new(RefCell::new(Work { latency: Some(meter::histogram()), ..Work::default() }));
         let mut tasks = Vec::new();
@@ -90,12 +98,7 @@ async fn hand_out(schedule: Schedule, queue: &Queue) -> Option<String> {
 }
 
 /// Takes requests from the queue until no more will come.
-async fn work(
-    mut lane: Lane,
-    queue: Rc<Queue>,
-    next: Rc<dyn Fn(u64) -> Request>,
-    done: Rc<RefCell<Work>>,
-) -> Lane {
+async fn work(mut lane: Lane, queue: Rc<Queue>, next: Rc<Next>, done: Rc<RefCell<Work>>) -> Lane {
     loop {
         let first = queue.due.borrow_mut().pop_front();
         let Some((number, due)) = first else {
@@ -106,7 +109,7 @@ async fn work(
             arrived.await;
             continue;
         };
-        let request = next(number);
+        let request = next(number, due);
         while !lane.attempt(&request).await {
             done.borrow_mut().throttled += 1;
             tokio::time::sleep(THROTTLE_PAUSE).await;

@@ -1,5 +1,7 @@
 //! Requests, prepared for both versions of HTTP, and what their answers must be like.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::bodies::Encoding;
@@ -114,6 +116,23 @@ impl Request {
         self.payload_bytes = payload_bytes;
         self.expect = expect;
         self
+    }
+
+    /// The same with these bytes from `at` on in the body.
+    pub(crate) fn stamped(&self, at: usize, stamp: &[u8]) -> Request {
+        let mut whole = self.whole.to_vec();
+        let at = self.head_bytes + at;
+        whole[at..at + stamp.len()].copy_from_slice(stamp);
+        Request { whole: whole.into(), ..self.clone() }
+    }
+
+    /// For a floor, which shall answer with a stream of pieces, one `every` so often or as fast as they are taken.
+    pub(crate) fn floor_stream(piece_bytes: u64, pieces: u64, every: Option<Duration>) -> Request {
+        let (piece, pieces) = (piece_bytes.to_string(), pieces.to_string());
+        let every = every.map(|every| every.as_micros().to_string());
+        let mut headers = vec![("x-floor", piece.as_str()), ("x-floor-pieces", pieces.as_str())];
+        headers.extend(every.as_deref().map(|every| ("x-floor-every", every)));
+        Request::post("/", &headers, &[])
     }
 
     /// All of it as HTTP/1.1.

@@ -38,11 +38,17 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
             subject.create_stream("read", 1).await;
             fill(&subject, encoding, "read", BATCHES).await;
             let requests = pass(&subject, encoding, "read").await;
-            add(&mut thalweg, put::closed(&subject, Version::Http1, LANES, &requests, until).await);
+            add(
+                &mut thalweg,
+                put::closed_counted(bench, &subject, Version::Http1, LANES, &requests, until).await,
+            );
             drop(subject);
             let floors: Rc<[Request]> =
                 requests.iter().map(|request| request.for_floor(encoding, length(request))).collect();
-            add(&mut f3, put::closed(&bench.floor("f3"), Version::Http1, LANES, &floors, until).await);
+            add(
+                &mut f3,
+                put::closed_counted(bench, &bench.floor("f3"), Version::Http1, LANES, &floors, until).await,
+            );
         }
         figures.extend([thalweg, f3]);
     }

@@ -7,8 +7,8 @@ use crate::bodies::{self, Encoding};
 use crate::figure::{F1, F2, Figure, Run, SHA256, THALWEG};
 use crate::load::{Expect, Pool, Request, Until, Version};
 use crate::meter;
-use crate::workloads::sha256;
 use crate::workloads::subject::{Bench, Subject, add};
+use crate::workloads::{sha256, syscalls};
 
 /// Concurrent requests.
 pub(crate) const LANES: usize = 4;
@@ -17,9 +17,11 @@ const SHARDS: usize = 8;
 /// Bytes of the measured server's write-ahead ring at its largest; the floor's is as large.
 pub(crate) const RING_BYTES: u64 = 512 << 20;
 /// The least that a run writes: that often around the ring.
-const RINGS: u64 = 3;
+pub(crate) const RINGS: u64 = 3;
 /// Payload of all prepared bodies together: caches shall not flatter.
 const PREPARED_BYTES: usize = 8 << 20;
+/// The most prepared bodies.
+pub(crate) const PREPARED_MAX: usize = 64;
 /// The largest request: 10 MiB of data and keys.
 const REQUEST_BYTES_MAX: usize = 10 << 20;
 /// Length of a key of [`bodies::put_records`].
@@ -81,15 +83,15 @@ async fn one(bench: &Bench<'_>, case: Case) -> Vec<Figure> {
             allow_large_records(&subject).await;
         }
         let answer_bytes = subject.answer_bytes(&requests[0]).await;
-        add(&mut thalweg, drained(closed(&subject, version, LANES, &requests, until).await));
+        add(&mut thalweg, drained(closed_counted(bench, &subject, version, LANES, &requests, until).await));
         drop(subject);
         let floors: Rc<[Request]> =
             requests.iter().map(|request| request.for_floor(encoding, answer_bytes)).collect();
         if !bench.options.quick {
             let plain = Until::seconds(bench.seconds());
-            add(&mut f1, closed(&bench.floor("f1"), version, LANES, &floors, plain).await);
+            add(&mut f1, closed_counted(bench, &bench.floor("f1"), version, LANES, &floors, plain).await);
         }
-        add(&mut f2, closed(&bench.floor("f2"), version, LANES, &floors, until).await);
+        add(&mut f2, closed_counted(bench, &bench.floor("f2"), version, LANES, &floors, until).await);
         if version == Version::Http1 && !bench.options.quick {
             add(&mut hash, sha256::run(&requests, 1.0));
         }
@@ -101,18 +103,24 @@ async fn one(bench: &Bench<'_>, case: Case) -> Vec<Figure> {
 
 /// PutRecords of these, enough of them that together they are in no cache.
 pub(crate) fn requests(encoding: Encoding, stream: &str, records: usize, data_bytes: usize) -> Rc<[Request]> {
-    let payload = records * data_bytes;
-    let count = (PREPARED_BYTES / payload).clamp(2, 64);
-    (0..count)
-        .map(|seed| {
-            let body = bodies::put_records(encoding, stream, seed as u64, records, data_bytes);
-            Request::kinesis("PutRecords", encoding, &body).moving(
-                records as u64,
-                payload as u64,
-                Expect::AllTaken,
-            )
-        })
-        .collect()
+    let count = (PREPARED_BYTES / (records * data_bytes)).clamp(2, PREPARED_MAX);
+    requests_of(encoding, stream, records, data_bytes, count)
+}
+
+/// This many different PutRecords.
+pub(crate) fn requests_of(
+    encoding: Encoding,
+    stream: &str,
+    records: usize,
+    data_bytes: usize,
+    count: usize,
+) -> Rc<[Request]> {
+    let payload = (records * data_bytes) as u64;
+    let request = |seed| {
+        let body = bodies::put_records(encoding, stream, seed, records, data_bytes);
+        Request::kinesis("PutRecords", encoding, &body).moving(records as u64, payload, Expect::AllTaken)
+    };
+    (0..count as u64).map(request).collect()
 }
 
 /// Brings the subject into its steady state, then measures.
@@ -128,6 +136,23 @@ pub(crate) async fn closed(
     let ring = if until.payload_bytes > 0 { RING_BYTES } else { 0 };
     pool.closed(requests, Until { seconds: 0.5, payload_bytes: ring }).await;
     meter::measure(&subject.server, pool.closed(requests, until)).await
+}
+
+/// The same, and counts system calls afterwards.
+pub(crate) async fn closed_counted(
+    bench: &Bench<'_>,
+    subject: &Subject,
+    version: Version,
+    lanes: usize,
+    requests: &Rc<[Request]>,
+    until: Until,
+) -> Run {
+    let mut run = closed(subject, version, lanes, requests, until).await;
+    if !bench.options.quick {
+        let mut pool = Pool::connect(subject.address(), version, lanes).await;
+        syscalls::count(&mut run, subject, &mut pool, requests).await;
+    }
+    run
 }
 
 /// Everything must have gone to the disk twice, into the ring and into a segment: a note when it did not.

@@ -69,7 +69,7 @@ impl<'a> Bench<'a> {
     }
 
     /// An empty folder. What earlier ones left to be written back is on the disk before this returns.
-    fn folder(&self) -> TempDir {
+    pub(crate) fn folder(&self) -> TempDir {
         rustix::fs::sync();
         tempfile::tempdir_in(&self.base).expect("the data folder is writable")
     }
