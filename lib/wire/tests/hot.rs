@@ -30,6 +30,7 @@ fn optional(value: Option<&str>) -> Value {
 fn data(data: &Data<'_>) -> Result<Value, NotBase64> {
     let mut appended = b"before".to_vec();
     let outcome = data.append_to(&mut appended);
+    assert_eq!(data.check(), outcome);
     let expected = if outcome.is_ok() { data.len() } else { 0 };
     assert_eq!((&appended[..6], appended.len()), (&b"before"[..], 6 + expected));
     assert!(outcome.is_err() || data.is_empty() == (expected == 0));

@@ -64,6 +64,17 @@ impl<'a> Data<'a> {
             }
         }
     }
+
+    /// Whether [`Data::append_to`] will do it. As expensive as that: for whoever must know before.
+    ///
+    /// # Errors
+    /// When the text is not base64.
+    pub fn check(&self) -> Result<(), NotBase64> {
+        match self {
+            Data::Base64 { .. } => self.append_to(&mut Vec::new()),
+            Data::Raw(_) => Ok(()),
+        }
+    }
 }
 
 /// One record of a PutRecords.

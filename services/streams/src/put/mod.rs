@@ -99,6 +99,10 @@ pub(crate) fn prepare(
     if dry_run {
         return Err(errors::dry_run().into());
     }
+    if streams.keeps_aws_limits() {
+        // Or the ordinary path, which may see it otherwise, would count the records a second time.
+        records.iter().try_for_each(|record| record.data.check())?;
+    }
     let mut fates = vec![Fate::Pending; records.len()];
     let asked = records.iter().zip(routes.shards());
     let asked = asked.map(|(record, shard)| (stream.key(shard), rules::payload_bytes(record)));
