@@ -124,11 +124,7 @@ impl Tree<'_> {
 }
 
 /// Whether a list or map of this length (`None`: until a break) has more than `taken`; takes the break.
-pub(super) fn goes_on(
-    decoder: &mut Decoder<'_>,
-    length: Option<u64>,
-    taken: u64,
-) -> Result<bool, DecodeError> {
+fn goes_on(decoder: &mut Decoder<'_>, length: Option<u64>, taken: u64) -> Result<bool, DecodeError> {
     match length {
         Some(length) => Ok(taken < length),
         None => {
