@@ -10,17 +10,43 @@ use crate::meter::{self, Work};
 /// How long a lane that was told to slow down waits before it sends the same again.
 pub(crate) const THROTTLE_PAUSE: Duration = Duration::from_millis(10);
 
-/// When a loop ends: when all of this is reached.
+/// A loop that moves less than this a second does not go on for the sake of its bytes.
+const SLOW_BYTES_PER_SECOND: f64 = 100e6;
+
+/// When a loop ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Until {
-    pub(crate) seconds: f64,
-    pub(crate) payload_bytes: u64,
+    seconds: f64,
+    payload_bytes: u64,
+    slow_bytes_per_second: f64,
 }
 
 impl Until {
     /// So long, whatever was moved.
     pub(crate) fn seconds(seconds: f64) -> Until {
-        Until { seconds, payload_bytes: 0 }
+        Until { seconds, payload_bytes: 0, slow_bytes_per_second: 0.0 }
+    }
+
+    /// When so much was moved, however long it takes.
+    pub(crate) fn moved(payload_bytes: u64) -> Until {
+        Until { payload_bytes, ..Until::seconds(0.0) }
+    }
+
+    /// So long and until so much was moved; the bytes do not count where they would take for ever.
+    pub(crate) fn both(seconds: f64, payload_bytes: u64) -> Until {
+        Until { seconds, payload_bytes, slow_bytes_per_second: SLOW_BYTES_PER_SECOND }
+    }
+
+    /// Whether bytes count.
+    pub(crate) fn moves_bytes(self) -> bool {
+        self.payload_bytes > 0
+    }
+
+    /// Whether it is over after so long, when so much was moved.
+    fn is_over(self, after: Duration, payload_bytes: u64) -> bool {
+        let seconds = after.as_secs_f64();
+        let slow = (payload_bytes as f64) < seconds * self.slow_bytes_per_second;
+        seconds >= self.seconds && (payload_bytes >= self.payload_bytes || slow)
     }
 }
 
@@ -28,7 +54,7 @@ impl Pool {
     /// Sends the requests in turn on every lane, each lane beginning at another one. Latency is counted from when a
     /// request was first sent.
     pub(crate) async fn closed(&mut self, requests: &Rc<[Request]>, until: Until) -> Work {
-        let end = Instant::now() + Duration::from_secs_f64(until.seconds);
+        let started = Instant::now();
         let done = Rc::new(RefCell::new(Work { latency: Some(meter::histogram()), ..Work::default() }));
         let mut tasks = Vec::new();
         for (number, mut lane) in self.lanes.drain(..).enumerate() {
@@ -44,7 +70,7 @@ impl Pool {
                     let now = Instant::now();
                     let mut done = done.borrow_mut();
                     done.count(request, now - sent);
-                    if now >= end && done.payload_bytes >= until.payload_bytes {
+                    if until.is_over(now - started, done.payload_bytes) {
                         break;
                     }
                 }
@@ -67,5 +93,26 @@ impl Work {
         if let Some(histogram) = &mut self.latency {
             histogram.record(latency.as_nanos() as u64).expect("it grows by itself");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_ends_when_both_time_and_bytes_are_reached_unless_it_is_slow() {
+        #[track_caller]
+        fn check(until: Until, seconds: f64, payload_bytes: u64, over: bool) {
+            assert_eq!(until.is_over(Duration::from_secs_f64(seconds), payload_bytes), over, "{until:?}");
+        }
+        check(Until::seconds(2.0), 1.9, 1 << 40, false);
+        check(Until::seconds(2.0), 2.0, 0, true);
+        check(Until::moved(1000), 1e6, 999, false);
+        check(Until::moved(1000), 0.001, 1000, true);
+        check(Until::both(2.0, 1 << 30), 1.0, 2 << 30, false);
+        check(Until::both(2.0, 1 << 30), 2.0, 900_000_000, false);
+        check(Until::both(2.0, 1 << 30), 2.0, 1 << 30, true);
+        check(Until::both(2.0, 1 << 30), 5.0, 400_000_000, true);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
     subject.create_stream("stored", LANES).await;
     let puts = put::requests(Encoding::Cbor, "stored", BATCH, RECORD_BYTES);
     let mut pool = Pool::connect(subject.address(), Version::Http1, LANES).await;
-    let records = pool.closed(&puts, Until { seconds: 0.0, payload_bytes: STORED_BYTES }).await.records;
+    let records = pool.closed(&puts, Until::moved(STORED_BYTES)).await.records;
     drop(pool);
     let mut figures = Vec::new();
     for encoding in encodings {

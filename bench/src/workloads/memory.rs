@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::bodies::Encoding;
 use crate::figure::{Figure, THALWEG};
-use crate::load::{Until, Version};
+use crate::load::Version;
 use crate::meter::{self, Work};
-use crate::workloads::put::{self, LANES, RING_BYTES};
+use crate::workloads::put::{self, LANES};
 use crate::workloads::subject::{Bench, add};
 
 /// How long after its start a server is at rest.
@@ -20,7 +20,7 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
     let load = format!("PutRecords 500 x 1 KiB over {SHARDS} shards, JSON, HTTP/1.1, {LANES} connections");
     let mut load = Figure::new("memory", &load, THALWEG);
     let requests = put::requests_of(Encoding::Json, "put", 500, 1024, put::PREPARED_MAX);
-    let until = Until { seconds: bench.seconds(), payload_bytes: put::RINGS * RING_BYTES };
+    let until = put::steady(bench);
     for _ in 0..bench.runs() {
         let subject = bench.thalweg();
         subject.create_stream("idle", 1).await;

@@ -15,9 +15,11 @@ pub(crate) const LANES: usize = 4;
 /// Shards of the stream that is written.
 const SHARDS: usize = 8;
 /// Bytes of the measured server's write-ahead ring at its largest; the floor's is as large.
-pub(crate) const RING_BYTES: u64 = 512 << 20;
+const RING_BYTES: u64 = 512 << 20;
 /// The least that a run writes: that often around the ring.
-pub(crate) const RINGS: u64 = 3;
+const RINGS: u64 = 3;
+/// The least that a subject is under load before it is measured.
+const WARM_UP_SECONDS: f64 = 0.5;
 /// Payload of all prepared bodies together: caches shall not flatter.
 const PREPARED_BYTES: usize = 8 << 20;
 /// The most prepared bodies.
@@ -75,7 +77,7 @@ async fn one(bench: &Bench<'_>, case: Case) -> Vec<Figure> {
     let mut f2 = Figure::new("put", &workload, F2);
     let mut hash = Figure::new("put", &workload, SHA256);
     let requests = requests(encoding, "put", records, data_bytes);
-    let until = Until { seconds: bench.seconds(), payload_bytes: RINGS * RING_BYTES };
+    let until = steady(bench);
     for _ in 0..bench.runs() {
         let subject = bench.thalweg();
         subject.create_stream("put", SHARDS).await;
@@ -123,7 +125,12 @@ pub(crate) fn requests_of(
     (0..count as u64).map(request).collect()
 }
 
-/// Brings the subject into its steady state, then measures.
+/// How long a run lasts that puts as much as it can.
+pub(crate) fn steady(bench: &Bench<'_>) -> Until {
+    Until::both(bench.seconds(), RINGS * RING_BYTES)
+}
+
+/// Brings the subject into its steady state (a fast one has gone around the ring once), then measures.
 pub(crate) async fn closed(
     subject: &Subject,
     version: Version,
@@ -132,9 +139,8 @@ pub(crate) async fn closed(
     until: Until,
 ) -> Run {
     let mut pool = Pool::connect(subject.address(), version, lanes).await;
-    // Once around the ring, where the run itself goes around it.
-    let ring = if until.payload_bytes > 0 { RING_BYTES } else { 0 };
-    pool.closed(requests, Until { seconds: 0.5, payload_bytes: ring }).await;
+    let warm_up = if until.moves_bytes() { RING_BYTES } else { 0 };
+    pool.closed(requests, Until::both(WARM_UP_SECONDS, warm_up)).await;
     meter::measure(&subject.server, pool.closed(requests, until)).await
 }
 

@@ -2,8 +2,8 @@
 
 use crate::bodies::Encoding;
 use crate::figure::{Figure, THALWEG};
-use crate::load::{Until, Version};
-use crate::workloads::put::{self, LANES, RING_BYTES};
+use crate::load::Version;
+use crate::workloads::put::{self, LANES};
 use crate::workloads::subject::{Bench, add};
 
 /// The chapter.
@@ -19,7 +19,7 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
         })
         .collect();
     let requests = put::requests_of(Encoding::Json, "put", 500, 1024, put::PREPARED_MAX);
-    let until = Until { seconds: bench.seconds(), payload_bytes: put::RINGS * RING_BYTES };
+    let until = put::steady(bench);
     for _ in 0..bench.runs() {
         for (figure, count) in figures.iter_mut().zip(counts) {
             let subject = bench.thalweg();

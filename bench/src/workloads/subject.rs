@@ -1,6 +1,7 @@
 //! Starting what is measured: the server or a floor, each on an empty folder of the disk under test.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -74,6 +75,20 @@ impl<'a> Bench<'a> {
         tempfile::tempdir_in(&self.base).expect("the data folder is writable")
     }
 
+    /// Kills the server as it is and starts it again on the same data: how long until it listens.
+    pub(crate) fn kill_and_start(&self, subject: Subject) -> (Subject, Duration) {
+        let Subject { server, data, output } = subject;
+        drop(server);
+        let begun = Instant::now();
+        let server = serve(self.thalweg, &data, &output);
+        (Subject { server, data, output }, begun.elapsed())
+    }
+
+    /// The folder that all data is in.
+    pub(crate) fn base(&self) -> &Path {
+        &self.base
+    }
+
     /// Ends the server in good order and starts it again on the same data; `between` runs while it is down.
     pub(crate) fn restart(&self, subject: Subject, between: impl FnOnce(&Path)) -> Subject {
         let Subject { server, data, output } = subject;
@@ -124,17 +139,24 @@ impl Subject {
 
 /// Adds a run and tells whoever watches.
 pub(crate) fn add(figure: &mut Figure, run: Run) {
-    let latency = run.latency.map_or(String::new(), |l| format!(", p50 {:.0} p99 {:.0} us", l.p50, l.p99));
-    eprintln!(
-        "{:10} | {} | {} | {:.0} requests/s, {:.1} MB/s, server {:.2} us/request, outside {:.2} us/request{latency}{}",
-        figure.group,
-        figure.workload,
-        figure.subject,
-        run.requests_per_second(),
-        run.megabytes_per_second(),
-        run.server_seconds * 1e6 / run.requests as f64,
-        run.outside_micros_per_request(),
-        run.note.as_deref().map_or(String::new(), |note| format!(" ({note})")),
-    );
+    let mut said = format!("{} | {} | {} | ", figure.group, figure.workload, figure.subject);
+    if run.requests > 0 {
+        said += &format!(
+            "{:.0} requests/s, {:.1} MB/s, server {:.2} us/request, outside {:.2} us/request",
+            run.requests_per_second(),
+            run.megabytes_per_second(),
+            run.server_seconds * 1e6 / run.requests as f64,
+            run.outside_micros_per_request(),
+        );
+    } else {
+        said += &format!("{} KiB resident", run.resident_bytes >> 10);
+    }
+    if let Some(latency) = run.latency {
+        said += &format!(", p50 {:.0} us, p99 {:.0} us", latency.p50, latency.p99);
+    }
+    if let Some(note) = &run.note {
+        said += &format!(" ({note})");
+    }
+    eprintln!("{said}");
     figure.runs.push(run);
 }

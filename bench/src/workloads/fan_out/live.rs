@@ -35,7 +35,8 @@ fn producer() -> String {
 
 /// All subjects with this many consumers. Records are those delivered, requests those of the producer.
 pub(super) async fn run(bench: &Bench<'_>, version: Version, consumers: usize) -> Vec<Figure> {
-    let workload = format!("{}, delivered to {consumers} consumers, {}", producer(), shape(version));
+    let readers = if consumers == 1 { "1 consumer".to_owned() } else { format!("{consumers} consumers") };
+    let workload = format!("{}, delivered to {readers}, {}", producer(), shape(version));
     let mut thalweg = Figure::new("fan-out", &workload, THALWEG);
     let mut f3 = Figure::new("fan-out", &workload, F3);
     for _ in 0..bench.runs() {
@@ -52,7 +53,11 @@ fn requests_of_run(bench: &Bench<'_>) -> u64 {
 }
 
 /// The run, and the bytes that all consumers received.
-async fn of_server(bench: &Bench<'_>, version: Version, consumers: usize) -> (Run, u64) {
+pub(in crate::workloads) async fn of_server(
+    bench: &Bench<'_>,
+    version: Version,
+    consumers: usize,
+) -> (Run, u64) {
     let subject = bench.thalweg();
     subject.create_stream("live", 1).await;
     let arns = listen::register(&subject, "live", consumers).await;
