@@ -2,18 +2,22 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use thalweg_api::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Gateway;
 use crate::activity::{Activity, Verdict, Watch};
+use crate::bell::Bell;
 use crate::gateway::{Phase, Shared};
 use crate::monitored::{Monitored, Version};
 use crate::pipeline;
@@ -27,6 +31,14 @@ impl Gateway {
     /// Serves one connection to its end: a socket, a TLS session, or a simulated network's pipe. What it speaks
     /// is told by its first bytes. Runs under any executor; what it leaves behind runs by the gateway's `tasks`.
     pub async fn serve_connection<I>(&self, stream: I)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.serve_by(stream, None).await;
+    }
+
+    /// As [`Gateway::serve_connection`]; the wakes of its streams are gathered by `bell`, if there is one.
+    pub(crate) async fn serve_by<I>(&self, stream: I, bell: Option<Arc<Bell>>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -57,21 +69,30 @@ impl Gateway {
         match version {
             Version::Http1 => {
                 let connection = http1().serve_connection(TokioIo::new(stream), service);
-                let finish =
-                    |connection: std::pin::Pin<&mut http1::Connection<_, _>>| connection.graceful_shutdown();
+                let finish = |connection: Pin<&mut http1::Connection<_, _>>| connection.graceful_shutdown();
                 drive(shared, &mut watch, &activity, connection, finish).await;
             }
             Version::Http2 => {
                 watch.is_http2();
-                let executor = Executor(Arc::clone(&shared.tasks));
+                let executor = Executor { tasks: Arc::clone(&shared.tasks), bell };
                 let connection = http2(executor).serve_connection(TokioIo::new(stream), service);
-                let finish = |connection: std::pin::Pin<&mut http2::Connection<_, _, _>>| {
-                    connection.graceful_shutdown()
-                };
+                let finish =
+                    |connection: Pin<&mut http2::Connection<_, _, _>>| connection.graceful_shutdown();
                 drive(shared, &mut watch, &activity, connection, finish).await;
             }
         }
     }
+}
+
+/// What a connection is told while it is served.
+#[derive(Clone, Copy)]
+enum Event {
+    /// The gateway drains.
+    Draining,
+    /// The gateway is closed.
+    Closed,
+    /// It is time to look at it again.
+    Look,
 }
 
 /// Polls a connection until it ends, is given up, or the gateway closes.
@@ -80,16 +101,22 @@ async fn drive<C>(
     watch: &mut Watch,
     activity: &Activity,
     connection: C,
-    finish: impl Fn(std::pin::Pin<&mut C>),
+    finish: impl Fn(Pin<&mut C>),
 ) where
     C: Future<Output = hyper::Result<()>>,
 {
+    async fn then(cause: BoxFuture<'static, ()>, event: Event) -> Event {
+        cause.await;
+        event
+    }
     let mut connection = pin!(connection);
-    let mut draining = shared.reached(Phase::Draining);
-    let mut closed = shared.reached(Phase::Closed);
-    let mut told = false;
+    // A connection is polled several times for each request. These are polled only when they were woken themselves.
+    let mut events = FuturesUnordered::new();
+    events.push(then(shared.reached(Phase::Closed), Event::Closed));
+    events.push(then(shared.reached(Phase::Draining), Event::Draining));
+    events.push(then(shared.clock.sleep(watch.interval()), Event::Look));
     loop {
-        tokio::select! {
+        let event = tokio::select! {
             biased;
             outcome = &mut connection => {
                 if let Err(error) = outcome {
@@ -97,12 +124,12 @@ async fn drive<C>(
                 }
                 return;
             }
-            () = &mut closed => return,
-            () = &mut draining, if !told => {
-                told = true;
-                finish(connection.as_mut());
-            }
-            () = shared.clock.sleep(watch.interval()) => match watch.look(activity, shared.clock.monotonic()) {
+            event = events.next() => event.expect("the next look is always among them"),
+        };
+        match event {
+            Event::Closed => return,
+            Event::Draining => finish(connection.as_mut()),
+            Event::Look => match watch.look(activity, shared.clock.monotonic()) {
                 Verdict::Keep => {}
                 Verdict::Finish => finish(connection.as_mut()),
                 Verdict::Drop(why) => {
@@ -110,6 +137,9 @@ async fn drive<C>(
                     return;
                 }
             },
+        }
+        if let Event::Look = event {
+            events.push(then(shared.clock.sleep(watch.interval()), Event::Look));
         }
     }
 }
@@ -155,13 +185,19 @@ fn http2(executor: Executor) -> http2::Builder<Executor> {
 
 /// Runs the streams of HTTP/2 connections.
 #[derive(Clone)]
-struct Executor(Arc<dyn Tasks>);
+struct Executor {
+    tasks: Arc<dyn Tasks>,
+    bell: Option<Arc<Bell>>,
+}
 
 impl<F> hyper::rt::Executor<F> for Executor
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.run(Box::pin(future));
+        match &self.bell {
+            Some(bell) => self.tasks.run(Box::pin(bell.gather(future))),
+            None => self.tasks.run(Box::pin(future)),
+        }
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! serve       listeners, workers, shutdown
+//!   bell        wakes from other threads, gathered
 //!   connection  one byte stream: HTTP/1.1 or HTTP/2, and when to give up on it
 //!     pipeline    one request: route, check, decode, call
 //!       response    the only place that builds a response
@@ -13,6 +14,7 @@
 mod activity;
 mod answer_body;
 mod authorization;
+mod bell;
 mod connection;
 mod gateway;
 mod monitored;

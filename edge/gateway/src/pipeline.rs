@@ -3,29 +3,32 @@
 //! Once access control exists, `authorization` moves before everything that parses: nothing unauthenticated will
 //! be parsed. Until then a malformed signature is told after a malformed body, as on AWS.
 
-use std::future::poll_fn;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, ORIGIN};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
-use tokio::sync::oneshot;
 
-use thalweg_api::{Answer, Call, Operation, Service, not_available};
+use thalweg_api::{Answer, BoxFuture, Call, Operation, Service, not_available};
 use thalweg_shape::{Failure, Schema, Value, coerce, validation_message, violations};
 use thalweg_wire::Protocol;
 
 use crate::answer_body::AnswerBody;
 use crate::authorization;
-use crate::gateway::{Phase, Shared};
+use crate::gateway::{LiveGuard, Phase, Shared};
 use crate::request_body;
+use crate::request_id::RequestId;
 use crate::response::{self, Outcome};
+use crate::tasks::Tasks;
 
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const SERIALIZATION: &str = "SerializationException";
 const UNKNOWN_OPERATION: &str = "UnknownOperationException";
 const VALIDATION: &str = "ValidationException";
@@ -57,12 +60,12 @@ where
 {
     let (head, body) = request.into_parts();
     let id = shared.ids.next();
-    let outcome = decide(shared, &head, body, &id.id).await;
-    response::build(shared, &head, id, outcome)
+    let outcome = decide(shared, &head, body, id).await;
+    response::build(shared, head, id, outcome)
 }
 
 /// Everything up to knowing who is asked for what.
-async fn decide<B>(shared: &Arc<Shared>, head: &Parts, body: B, request_id: &str) -> Outcome
+async fn decide<B>(shared: &Arc<Shared>, head: &Parts, body: B, id: RequestId) -> Outcome
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -80,7 +83,7 @@ where
         Ok(body) => body,
         Err(refusal) => return Outcome::NoBody(refusal),
     };
-    let content_type = header(head, CONTENT_TYPE.as_str());
+    let content_type = header(head, CONTENT_TYPE);
     let protocol = Protocol::of_content_type(content_type);
     let target = target(shared, head);
     if body.bytes.is_empty() {
@@ -95,9 +98,9 @@ where
             (false, Target::Unknown | Target::Known(..)) => UNKNOWN_CONTENT,
         };
     };
-    let call = Call { request_id: request_id.to_owned(), protocol };
+    let call = Call { request_id: id.as_str().to_owned(), protocol };
     let malformed = authorization::failure(head);
-    let outcome = to_its_end(shared, request_id, async move {
+    let outcome = ToItsEnd::new(shared, id, async move {
         let outcome = operate(call, target, malformed, body.bytes).await;
         drop(body.share);
         outcome
@@ -141,36 +144,57 @@ async fn operate(
     service.call(operation, &call, input).await
 }
 
-/// Runs a call to its end even if the client leaves, so that no operation has to be correct when it is dropped
-/// half way. A panic in it is answered with InternalFailure and does not spread.
-async fn to_its_end(
-    shared: &Arc<Shared>,
-    request_id: &str,
-    call: impl Future<Output = Result<Answer, Failure>> + Send + 'static,
-) -> Result<Answer, Failure> {
-    let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind());
-    // Most reads need not wait for anything, and then a task of their own would cost more than they do.
-    let at_once = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-    let outcome = match at_once {
-        Poll::Ready(outcome) => Ok(outcome),
-        Poll::Pending => {
-            let (sender, receiver) = oneshot::channel();
-            let live = shared.live.begin();
-            shared.tasks.run(Box::pin(async move {
-                // The client may have gone; whoever stored something has stored it.
-                let _ = sender.send(call.await);
-                drop(live);
-            }));
-            receiver.await
+/// A call that runs to its end even if the client leaves, so that no operation has to be correct when it is dropped
+/// half way: what is dropped before it is done goes on as a task of its own. A panic in it is answered with
+/// InternalFailure and does not spread.
+struct ToItsEnd {
+    tasks: Arc<dyn Tasks>,
+    request_id: RequestId,
+    /// `None` once it is done.
+    call: Option<(BoxFuture<'static, Result<Answer, Failure>>, LiveGuard)>,
+}
+
+impl ToItsEnd {
+    fn new(
+        shared: &Arc<Shared>,
+        request_id: RequestId,
+        call: impl Future<Output = Result<Answer, Failure>> + Send + 'static,
+    ) -> Self {
+        let call = AssertUnwindSafe(call).catch_unwind().map(move |outcome| {
+            outcome.unwrap_or_else(|_| {
+                let request_id = request_id.as_str();
+                tracing::error!(request_id, "a call panicked; it was answered with InternalFailure");
+                Err(Failure::server("InternalFailureException", "Internal Service Failure"))
+            })
+        });
+        let call: BoxFuture<'static, _> = Box::pin(call);
+        ToItsEnd { tasks: Arc::clone(&shared.tasks), request_id, call: Some((call, shared.live.begin())) }
+    }
+}
+
+impl Future for ToItsEnd {
+    type Output = Result<Answer, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (call, _) = self.call.as_mut().expect("nobody polls what is done");
+        let polled = call.as_mut().poll(context);
+        if polled.is_ready() {
+            self.call = None;
         }
-    };
-    let why = match outcome {
-        Ok(Ok(answer)) => return answer,
-        Ok(Err(_)) => "panicked",
-        Err(_) => "was dropped",
-    };
-    tracing::error!(request_id, "a call {why}; it was answered with InternalFailure");
-    Err(Failure::server("InternalFailureException", "Internal Service Failure"))
+        polled
+    }
+}
+
+impl Drop for ToItsEnd {
+    fn drop(&mut self) {
+        let Some((call, live)) = self.call.take() else { return };
+        tracing::debug!(request_id = self.request_id.as_str(), "the client left; its call goes on");
+        self.tasks.run(Box::pin(async move {
+            // Whoever stored something has stored it.
+            let _ = call.await;
+            drop(live);
+        }));
+    }
 }
 
 /// Reads a body that must be a structure. AWS says nothing more of one that is not.
@@ -192,7 +216,7 @@ enum Target {
 }
 
 fn target(shared: &Shared, head: &Parts) -> Target {
-    let mut parts = header(head, "x-amz-target").split('.');
+    let mut parts = header(head, TARGET).split('.');
     let (Some(prefix), Some(name)) = (parts.next(), parts.next()) else { return Target::None };
     if prefix.is_empty() || name.is_empty() {
         return Target::None;
@@ -205,7 +229,7 @@ fn target(shared: &Shared, head: &Parts) -> Target {
 }
 
 /// A header's text; empty when it is absent or not text.
-fn header<'a>(head: &'a Parts, name: &str) -> &'a str {
+fn header(head: &Parts, name: HeaderName) -> &str {
     head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 

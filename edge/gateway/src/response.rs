@@ -62,10 +62,10 @@ pub(crate) enum Outcome {
     },
 }
 
-/// Builds the response. Every answer carries the request's ids.
+/// Builds the response. Every answer carries the request's ids, every one but a preflight's its type.
 pub(crate) fn build(
     shared: &Arc<Shared>,
-    head: &Parts,
+    head: Parts,
     id: RequestId,
     outcome: Outcome,
 ) -> Response<AnswerBody> {
@@ -106,45 +106,39 @@ pub(crate) fn build(
             };
             (status, None, AnswerBody::whole(Bytes::new()))
         }
-        Outcome::Preflight => return preflight(head, id),
+        Outcome::Preflight => return preflight(&head, id),
         Outcome::Health { status, line } => {
             (status, Some("text/plain; charset=utf-8"), AnswerBody::whole(Bytes::from(line)))
         }
     };
+    let is_from_page = head.headers.contains_key(ORIGIN);
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    // The request's map, emptied: a new one would be allocated for each answer.
+    let mut headers = head.headers;
+    headers.clear();
+    headers.insert(REQUEST_ID, id.header());
+    headers.insert(EXTENDED_ID, id.extended_header());
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if is_from_page {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    }
     // What is left of a body that was not taken in cannot be told from the next request.
     let closes = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE);
     if closes && head.version < Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     // hyper leaves the body of an answer to HEAD out in HTTP/1.1 only; in HTTP/2 it would break the stream.
     if head.method == Method::HEAD
         && let Some(length) = response.body().size_hint().exact()
     {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         *response.body_mut() = AnswerBody::whole(Bytes::new());
     }
-    finish(head, id, response, content_type)
-}
-
-/// The headers of every answer but a preflight's.
-fn finish(
-    head: &Parts,
-    id: RequestId,
-    mut response: Response<AnswerBody>,
-    content_type: Option<&'static str>,
-) -> Response<AnswerBody> {
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, request_id(&id));
-    headers.insert(EXTENDED_ID, id.extended);
-    if let Some(content_type) = content_type {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
-    if head.headers.contains_key(ORIGIN) {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    }
+    *response.headers_mut() = headers;
     response
 }
 
@@ -152,7 +146,7 @@ fn finish(
 fn preflight(head: &Parts, id: RequestId) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(Bytes::new()));
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, request_id(&id));
+    headers.insert(REQUEST_ID, id.header());
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     for (asked, allowed) in [
         (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
@@ -164,8 +158,4 @@ fn preflight(head: &Parts, id: RequestId) -> Response<AnswerBody> {
     }
     headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     response
-}
-
-fn request_id(id: &RequestId) -> HeaderValue {
-    HeaderValue::from_str(&id.id).expect("a UUID is visible ASCII")
 }

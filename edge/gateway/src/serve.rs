@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Gateway;
+use crate::bell::Bell;
 use crate::gateway::Phase;
 use crate::settings::{ACCEPT_PAUSE, BACKLOG, HAND_OVER_MAX};
 
@@ -143,6 +144,8 @@ impl Serving {
 /// Serves the connections that are handed over, until the gateway is closed.
 async fn work(gateway: Gateway, mut accepted: Receiver<Accepted>) {
     let mut closed = gateway.shared.reached(Phase::Closed);
+    let bell = Bell::new();
+    tokio::spawn(Arc::clone(&bell).ring());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -150,14 +153,14 @@ async fn work(gateway: Gateway, mut accepted: Receiver<Accepted>) {
             accepted = accepted.recv() => accepted,
         };
         let Some(Accepted { stream, permit, load }) = accepted else { break };
-        let gateway = gateway.clone();
-        tokio::spawn(async move {
+        let (gateway, its_bell) = (gateway.clone(), Arc::clone(&bell));
+        tokio::spawn(bell.gather(async move {
             match TcpStream::from_std(stream) {
-                Ok(stream) => gateway.serve_connection(stream).await,
+                Ok(stream) => gateway.serve_by(stream, Some(its_bell)).await,
                 Err(error) => tracing::warn!("an accepted connection is not usable: {error}"),
             }
             drop((permit, load));
-        });
+        }));
     }
     // Nothing more comes; the tasks end with this thread.
     closed.await;
