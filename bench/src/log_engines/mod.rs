@@ -139,7 +139,8 @@ async fn measure<E: Engine>(context: &Context, mut engine: E, findings: &mut Fin
             }
         }
         let rate = |figure: &Figure| figure.median(Run::records_per_second).unwrap_or(0.0);
-        eprintln!("{}, {workload}: {:.0} records/s", mode.subject, rate(&figure));
+        let cost = figure.median(|run| run.server_seconds * 1e6 / run.records as f64).unwrap_or(0.0);
+        eprintln!("{}, {workload}: {:.0} records/s, {cost:.2} us of the server", mode.subject, rate(&figure));
         if best.as_ref().is_none_or(|best| rate(best) < rate(&figure)) {
             best = Some(figure.clone());
         }

@@ -31,7 +31,7 @@ use crate::figure::{Absent, Figure, Findings, Run};
 use crate::options::Options;
 
 /// How the chapter is called in the figures.
-const GROUP: &str = "peers";
+pub(crate) const GROUP: &str = "peers";
 /// A workload that begins with this is the subject's best combination of connections and batch size, measured again
 /// and for longer; the other figures are the quick pass that found it.
 pub(crate) const AT_ITS_BEST: &str = "at its best: ";

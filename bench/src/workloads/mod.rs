@@ -7,6 +7,7 @@ mod catch_up;
 mod delay;
 mod fan_out;
 mod get;
+mod growth;
 mod listen;
 mod memory;
 mod mixed;
@@ -59,5 +60,6 @@ pub(crate) async fn run(options: &Options, thalweg: &Path) -> Findings {
     if options.wants("memory") {
         figures.extend(memory::run(&bench).await);
     }
+    findings.append(growth::run(&bench).await);
     findings
 }

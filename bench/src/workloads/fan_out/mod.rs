@@ -1,7 +1,7 @@
 //! SubscribeToShard: a backlog that many consumers read at once, and records that are delivered as they are put.
 
 mod backlog;
-mod live;
+pub(in crate::workloads) mod live;
 
 use crate::figure::Figure;
 use crate::load::Version;

@@ -1,0 +1,82 @@
+//! Counting: `perf stat` where the machine has counters, callgrind elsewhere.
+
+use std::process::Command;
+
+use crate::workloads::Workload;
+
+/// What counts instructions here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counter {
+    Perf,
+    Callgrind,
+}
+
+impl Counter {
+    /// The best that this machine has.
+    pub(crate) fn find() -> Option<Counter> {
+        let counts = |counter: Counter| counter.count(&["--version"]).is_some();
+        // Any program will do: cargo's is certainly there, but this one is, too.
+        if counts(Counter::Perf) {
+            return Some(Counter::Perf);
+        }
+        Command::new("valgrind").arg("--version").output().ok().map(|_| Counter::Callgrind)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Counter::Perf => "perf",
+            Counter::Callgrind => "callgrind",
+        }
+    }
+
+    /// User-space instructions of one request of this workload.
+    ///
+    /// # Panics
+    /// When the workload fails.
+    pub(crate) fn per_request(self, workload: &Workload) -> u64 {
+        let counted = |requests: u64| {
+            let requests = requests.to_string();
+            self.count(&["run", workload.name, &requests]).expect("the workload runs and is counted")
+        };
+        let (once, twice) = (counted(workload.requests), counted(2 * workload.requests));
+        twice.saturating_sub(once) / workload.requests
+    }
+
+    /// Instructions of this program with these arguments; `None` when they were not counted.
+    fn count(self, arguments: &[&str]) -> Option<u64> {
+        let own = std::env::current_exe().expect("this program has a path");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let report = folder.path().join("count");
+        let mut command = match self {
+            Counter::Perf => {
+                let mut command = Command::new("perf");
+                command.args(["stat", "-x,", "-e", "instructions:u", "-o"]).arg(&report).arg("--");
+                command
+            }
+            Counter::Callgrind => {
+                let mut command = Command::new("valgrind");
+                let mut out = std::ffi::OsString::from("--callgrind-out-file=");
+                out.push(&report);
+                command.args(["--tool=callgrind", "--quiet"]).arg(out);
+                command
+            }
+        };
+        let output = command.arg(own).args(arguments).output().ok()?;
+        let text = std::fs::read_to_string(report).ok()?;
+        let count = match self {
+            Counter::Perf => {
+                text.lines().find(|line| line.contains("instructions"))?.split(',').next()?.parse().ok()
+            }
+            Counter::Callgrind => text
+                .lines()
+                .find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")))?
+                .trim()
+                .parse()
+                .ok(),
+        };
+        if arguments[0] == "run" && !output.status.success() {
+            panic!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        count
+    }
+}

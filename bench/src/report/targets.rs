@@ -1,0 +1,305 @@
+//! The figures to beat: which ratios of the findings the project promises itself, and how far each must and should go.
+
+use crate::figure::{F2, F3, Figure, Findings, Run, THALWEG};
+use crate::log_engines;
+use crate::peers;
+
+/// Which way is better.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Better {
+    Lower,
+    Higher,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Times,
+    Percent,
+    Mebibytes,
+}
+
+/// One figure to beat.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) better: Better,
+    pub(crate) unit: Unit,
+    pub(crate) reach: f64,
+    pub(crate) aim: f64,
+    /// `None` when its figures were not measured.
+    pub(crate) value: Option<f64>,
+}
+
+/// The median of a value over the runs of a subject whose workload begins like this.
+fn median(
+    findings: &Findings,
+    group: &str,
+    workload: &str,
+    subject: &str,
+    value: fn(&Run) -> f64,
+) -> Option<f64> {
+    let figure = findings.figures.iter().find(|figure| {
+        figure.group == group && figure.subject == subject && figure.workload.starts_with(workload)
+    });
+    figure.and_then(|figure| figure.median(value))
+}
+
+/// This project's server over a floor.
+fn over(
+    findings: &Findings,
+    group: &str,
+    workload: &str,
+    floor: &str,
+    value: fn(&Run) -> f64,
+) -> Option<f64> {
+    let ours = median(findings, group, workload, THALWEG, value)?;
+    Some(ours / median(findings, group, workload, floor, value)?)
+}
+
+fn p99(run: &Run) -> f64 {
+    run.latency.map_or(f64::NAN, |latency| latency.p99)
+}
+
+/// The best rate of a group's subjects that `counts` admits, over [`Figure::median`].
+fn best(
+    findings: &Findings,
+    group: &str,
+    value: fn(&Run) -> f64,
+    counts: impl Fn(&Figure) -> bool,
+) -> Option<f64> {
+    let rates = findings.figures.iter().filter(|figure| figure.group == group && counts(figure));
+    rates.filter_map(|figure| figure.median(value)).max_by(f64::total_cmp)
+}
+
+/// All of them.
+pub(crate) fn all(findings: &Findings) -> Vec<Target> {
+    let at_most = |name, reach, aim, value| Target {
+        name,
+        better: Better::Lower,
+        unit: Unit::Times,
+        reach,
+        aim,
+        value,
+    };
+    let at_least =
+        |name, unit, reach, aim, value| Target { name, better: Better::Higher, unit, reach, aim, value };
+    let request = Run::outside_micros_per_request;
+    let record = Run::outside_micros_per_record;
+    let put = |encoding: &str| format!("PutRecords 500 x 1 KiB, {encoding}, HTTP/1.1, 4 connections");
+    let get = "GetRecords 500 x 1 KiB at the tail, JSON";
+    let stored = "GetRecords 500 x 1 KiB from disk, JSON";
+    let one = "PutRecord 1 KiB, JSON, HTTP/1.1, 64 connections";
+    let backlog = |version: &str| format!("SubscribeToShard, 20 consumers of a backlog, JSON, {version}");
+    let many = "PutRecords 500 x 1 KiB over 10000 shards";
+    let few = "PutRecords 500 x 1 KiB over 1 shard,";
+    let delay = |version: &str| format!("PutRecord 1 KiB at 30 % load, JSON, put to fan-out, {version}");
+    let durable = |figure: &Figure| {
+        let words = findings.provenance.iter().find(|words| words.subject == figure.subject);
+        words.is_some_and(|words| words.durability.starts_with("durable"))
+    };
+    let peer =
+        |figure: &Figure| !figure.subject.starts_with(THALWEG) && !figure.workload.contains("GetRecords");
+    let ours =
+        |figure: &Figure| figure.subject.starts_with(THALWEG) && !figure.workload.contains("GetRecords");
+    let rate = Run::records_per_second;
+    let our_rate = best(findings, peers::GROUP, rate, ours);
+    let over_peers = |theirs: Option<f64>| Some(our_rate? / theirs?);
+    let log = log_engines::GROUP;
+    let is_durable = |figure: &Figure| figure.workload.contains(", durable before the answer");
+    let over_logs = |value: fn(&Run) -> f64| {
+        let theirs = best(findings, log, value, |figure| peer(figure) && is_durable(figure));
+        Some(best(findings, log, value, |figure| ours(figure) && is_durable(figure))? / theirs?)
+    };
+    let delayed = |version: &str| {
+        let workload = delay(version);
+        let ours = median(findings, "delay", &workload, THALWEG, p99)?;
+        Some(ours / median(findings, "delay", &workload, "one durable write", p99)?)
+    };
+    let memory = |workload: &str, value: fn(&Run) -> f64| {
+        Some(median(findings, "memory", workload, THALWEG, value)? / f64::from(1 << 20))
+    };
+    let weight =
+        |name, reach, aim, value| Target { unit: Unit::Mebibytes, ..at_most(name, reach, aim, value) };
+    vec![
+        at_most(
+            "PutRecords 500 x 1 KiB, durable, JSON, over F2",
+            2.0,
+            1.4,
+            over(findings, "put", &put("JSON"), F2, request),
+        ),
+        at_most(
+            "PutRecords 500 x 1 KiB, durable, CBOR, over F2",
+            2.0,
+            1.4,
+            over(findings, "put", &put("CBOR"), F2, request),
+        ),
+        at_most("GetRecords at the tail, JSON, over F3", 2.5, 1.5, over(findings, "get", get, F3, request)),
+        at_most(
+            "catch-up GetRecords from disk, over the same at the tail",
+            2.0,
+            1.3,
+            median(findings, "catch-up", stored, THALWEG, record)
+                .zip(median(findings, "get", get, THALWEG, record))
+                .map(|(stored, tail)| stored / tail),
+        ),
+        at_most(
+            "fan-out to 20 consumers, per delivered record, HTTP/1.1, over F3",
+            1.5,
+            1.2,
+            over(findings, "fan-out", &backlog("HTTP/1.1"), F3, record),
+        ),
+        at_most(
+            "fan-out to 20 consumers, per delivered record, HTTP/2, over F3",
+            1.5,
+            1.2,
+            over(findings, "fan-out", &backlog("HTTP/2"), F3, record),
+        ),
+        at_least(
+            "PutRecord 1 KiB, 64 connections: requests per processor-second, of F2's",
+            Unit::Percent,
+            0.6,
+            0.8,
+            over(findings, "put-record", one, F2, request).map(|ratio| 1.0 / ratio),
+        ),
+        at_most(
+            "put-to-fan-out delay at 30 % load, p99, HTTP/1.1, over one durable write, p99",
+            4.0,
+            2.0,
+            delayed("HTTP/1.1"),
+        ),
+        at_most(
+            "put-to-fan-out delay at 30 % load, p99, HTTP/2, over one durable write, p99",
+            4.0,
+            2.0,
+            delayed("HTTP/2"),
+        ),
+        at_least(
+            "throughput with 10,000 shards, of that with 1 shard",
+            Unit::Percent,
+            0.7,
+            0.9,
+            median(findings, "shards", many, THALWEG, rate)
+                .zip(median(findings, "shards", few, THALWEG, rate))
+                .map(|(many, few)| many / few),
+        ),
+        at_least(
+            "PutRecords records/s over the best Kinesis-compatible peer that stores durably",
+            Unit::Times,
+            10.0,
+            30.0,
+            over_peers(best(findings, peers::GROUP, rate, |figure| peer(figure) && durable(figure))),
+        ),
+        at_least(
+            "PutRecords records/s over the best Kinesis-compatible peer of any kind",
+            Unit::Times,
+            5.0,
+            10.0,
+            over_peers(best(findings, peers::GROUP, rate, peer)),
+        ),
+        at_least(
+            "durable records/s over the best log engine at equal durability",
+            Unit::Times,
+            1.0,
+            2.0,
+            over_logs(rate),
+        ),
+        at_least(
+            "durable MB/s over the best log engine at equal durability",
+            Unit::Times,
+            1.0,
+            2.0,
+            over_logs(Run::megabytes_per_second),
+        ),
+        weight("memory at rest", 60.0, 30.0, memory("at rest", |run| run.resident_bytes as f64)),
+        weight(
+            "memory under full load with 1,000 shards",
+            1024.0,
+            500.0,
+            memory("PutRecords", |run| run.resident_peak_bytes as f64),
+        ),
+    ]
+}
+
+impl Target {
+    /// Whether a value is as good as this.
+    fn meets(&self, value: f64, goal: f64) -> bool {
+        match self.better {
+            Better::Lower => value <= goal,
+            Better::Higher => value >= goal,
+        }
+    }
+
+    /// In a word: how good it is.
+    pub(crate) fn verdict(&self) -> &'static str {
+        match self.value {
+            None => "not measured",
+            Some(value) if self.meets(value, self.aim) => "aim",
+            Some(value) if self.meets(value, self.reach) => "reach",
+            Some(_) => "**missed**",
+        }
+    }
+
+    /// A value as it is written.
+    pub(crate) fn text(&self, value: f64) -> String {
+        match self.unit {
+            Unit::Times => format!("{}x", round(value)),
+            Unit::Percent => format!("{:.0} %", value * 100.0),
+            Unit::Mebibytes => format!("{value:.0} MiB"),
+        }
+    }
+}
+
+/// Two digits behind the point below ten, one below a hundred.
+fn round(value: f64) -> String {
+    match value {
+        small if small < 10.0 => format!("{small:.2}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+        some if some < 100.0 => format!("{some:.1}").trim_end_matches(".0").to_owned(),
+        many => format!("{many:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(better: Better, value: f64, verdict: &str, text: &str) {
+        let (reach, aim) = if better == Better::Lower { (2.0, 1.4) } else { (0.6, 0.8) };
+        let unit = if better == Better::Lower { Unit::Times } else { Unit::Percent };
+        let target = Target { name: "", better, unit, reach, aim, value: Some(value) };
+        assert_eq!(target.verdict(), verdict);
+        assert_eq!(target.text(value), text);
+    }
+
+    #[test]
+    fn a_target_is_met_at_its_value_and_beyond() {
+        check(Better::Lower, 1.4, "aim", "1.4x");
+        check(Better::Lower, 1.41, "reach", "1.41x");
+        check(Better::Lower, 2.01, "**missed**", "2.01x");
+        check(Better::Higher, 0.8, "aim", "80 %");
+        check(Better::Higher, 0.79, "reach", "79 %");
+        check(Better::Higher, 0.5, "**missed**", "50 %");
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_value() {
+        assert!(all(&Findings::default()).iter().all(|target| target.verdict() == "not measured"));
+    }
+
+    #[test]
+    fn a_ratio_is_of_medians() {
+        let figure = |subject, seconds: &[f64]| {
+            let runs =
+                seconds.iter().map(|&outside_seconds| Run { outside_seconds, requests: 1, ..Run::default() });
+            Figure {
+                group: "put",
+                workload: "PutRecords 500 x 1 KiB, JSON, HTTP/1.1, 4 connections".to_owned(),
+                subject: String::from(subject),
+                runs: runs.collect(),
+            }
+        };
+        let figures = vec![figure(THALWEG, &[9.0, 3.0, 4.0]), figure(F2, &[2.0, 1.0, 100.0])];
+        let findings = Findings { figures, ..Findings::default() };
+        assert_eq!(all(&findings)[0].value, Some(2.0));
+    }
+}
