@@ -159,9 +159,9 @@ impl SequenceNumber {
         Digits::of_chunks(self.chunks())
     }
 
-    /// The number of the next record, if it arrives in the same second.
-    fn following(self) -> Self {
-        let (low, carry) = self.low.overflowing_add(1 << COUNTER_BIT);
+    /// The number of the record so many places after this one's in its shard, if both arrived in the same second.
+    pub fn following(self, places: u32) -> Self {
+        let (low, carry) = self.low.overflowing_add(u128::from(places) << COUNTER_BIT);
         SequenceNumber { high: self.high + u64::from(carry), low }
     }
 
@@ -223,7 +223,7 @@ impl FollowingDigits {
             right -= CHUNK;
             middle += 1;
         }
-        if number != self.number.following() || middle >= CHUNK {
+        if number != self.number.following(1) || middle >= CHUNK {
             *self = FollowingDigits::new(number);
             return &self.digits;
         }

@@ -31,6 +31,8 @@ pub(crate) trait Notation {
     fn text(out: &mut Vec<u8>, text: &str);
     /// Text of ASCII letters, digits and punctuation without quotes and backslashes: nothing to escape.
     fn plain_text(out: &mut Vec<u8>, text: &[u8]);
+    /// How many bytes `plain_text` appends before a text of this length.
+    fn plain_text_head(length: usize) -> usize;
     /// Bytes.
     fn bytes(out: &mut Vec<u8>, bytes: &[u8]);
     /// A moment.

@@ -7,7 +7,7 @@ use thalweg_shape::Value;
 use thalweg_types::{HashKey, HashKeyRange, SequenceNumber, ShardIndex, Timestamp};
 use thalweg_wire::Protocol;
 use thalweg_wire::hot::{
-    ChildShard, Data, GetRecords, NotBase64, PutEntry, PutRecord, PutRecords, PutResult, Record,
+    ChildShard, Data, GetRecords, NotBase64, PlacedRun, PutEntry, PutRecord, PutRecords, PutResult, Record,
     RecordsWriter, put_record_answer, put_records_answer,
 };
 
@@ -500,36 +500,54 @@ proptest! {
 
     #[test]
     fn put_answers_are_written_as_their_tree_is(
-        results in proptest::collection::vec((numbers(), shards(), any::<bool>(), any::<String>()), 0..6),
+        runs in proptest::collection::vec((numbers(), shards()), 1..5),
+        results in proptest::collection::vec(
+            (any::<prop::sample::Index>(), prop::option::weighted(0.1, any::<String>()), prop::option::weighted(0.1, 0u32..500)),
+            0..60,
+        ),
         encrypted: bool,
     ) {
+        let runs: Vec<PlacedRun> = runs.iter().map(|(first, shard)| PlacedRun { shard: *shard, first: *first }).collect();
+        let code = "ProvisionedThroughputExceededException";
+        // One after the other, mostly.
+        let mut places = vec![0; runs.len()];
+        let hot: Vec<PutResult<'_>> = results
+            .iter()
+            .map(|(run, failed, jump)| match failed {
+                Some(message) => PutResult::Failed { code, message },
+                None => {
+                    let run = run.index(runs.len());
+                    let place = jump.unwrap_or(places[run]);
+                    places[run] = place + 1;
+                    PutResult::Placed { run: u32::try_from(run).expect("few"), place }
+                }
+            })
+            .collect();
+        let failed = results.iter().filter(|(_, failed, _)| failed.is_some()).count();
         for protocol in PROTOCOLS {
-            let code = "ProvisionedThroughputExceededException";
-            let hot: Vec<PutResult<'_>> = results
-                .iter()
-                .map(|(number, shard, placed, message)| match placed {
-                    true => PutResult::Placed { sequence_number: *number, shard: *shard },
-                    false => PutResult::Failed { code, message },
-                })
-                .collect();
-            let tree = results.iter().map(|(number, shard, placed, message)| match placed {
-                true => map(vec![("SequenceNumber", number_text(*number)), ("ShardId", shard_text(*shard))]),
-                false => map(vec![("ErrorCode", text(code)), ("ErrorMessage", text(message))]),
+            let tree = hot.iter().map(|result| match *result {
+                PutResult::Placed { run, place } => {
+                    let run = runs[run as usize];
+                    assert_eq!(run.number(place).offset_at(), run.first.offset_at() + u64::from(place));
+                    map(vec![("SequenceNumber", number_text(run.number(place))), ("ShardId", shard_text(run.shard))])
+                }
+                PutResult::Failed { code, message } => {
+                    map(vec![("ErrorCode", text(code)), ("ErrorMessage", text(message))])
+                }
             });
-            let failed = results.iter().filter(|(_, _, placed, _)| !placed).count();
             let mut out = Vec::new();
-            put_records_answer(&mut out, protocol, hot.iter().copied(), encryption(encrypted));
+            put_records_answer(&mut out, protocol, &runs, hot.iter().copied(), encryption(encrypted));
             check_written(protocol, &out, &map(vec![
                 ("FailedRecordCount", Value::Integer(i64::try_from(failed).expect("few"))),
                 ("Records", Value::List(tree.collect())),
                 ("EncryptionType", optional(encryption(encrypted))),
             ]));
-            for (number, shard, _, _) in &results {
+            for PlacedRun { shard, first } in &runs {
                 out.clear();
-                put_record_answer(&mut out, protocol, *shard, *number, encryption(encrypted));
+                put_record_answer(&mut out, protocol, *shard, *first, encryption(encrypted));
                 check_written(protocol, &out, &map(vec![
                     ("ShardId", shard_text(*shard)),
-                    ("SequenceNumber", number_text(*number)),
+                    ("SequenceNumber", number_text(*first)),
                     ("EncryptionType", optional(encryption(encrypted))),
                 ]));
             }

@@ -99,6 +99,16 @@ impl Notation for Cbor {
         out.extend_from_slice(text);
     }
 
+    fn plain_text_head(length: usize) -> usize {
+        match length {
+            0..24 => 1,
+            24..0x100 => 2,
+            0x100..0x1_0000 => 3,
+            0x1_0000..0x1_0000_0000 => 5,
+            _ => HEAD_MAX,
+        }
+    }
+
     #[inline]
     fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
         head(out, BYTES, bytes.len() as u64);
@@ -160,6 +170,13 @@ mod tests {
             let mut theirs = minicbor::Encoder::new(Vec::new());
             theirs.i64(number).expect("memory").bytes(&vec![7; length]).expect("memory");
             prop_assert_eq!(ours, theirs.into_writer());
+        }
+
+        #[test]
+        fn heads_are_as_long_as_they_say(length in prop_oneof![0usize..300, 65_500usize..65_600]) {
+            let mut out = Vec::new();
+            Cbor::plain_text(&mut out, &vec![b'x'; length]);
+            prop_assert_eq!(out.len(), Cbor::plain_text_head(length) + length);
         }
 
         #[test]

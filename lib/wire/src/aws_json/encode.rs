@@ -87,6 +87,10 @@ impl Notation for Json {
         out.push(b'"');
     }
 
+    fn plain_text_head(_: usize) -> usize {
+        1
+    }
+
     #[inline]
     fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
         out.push(b'"');

@@ -10,6 +10,6 @@ mod records;
 mod requests;
 pub(crate) mod scan;
 
-pub use answers::{PutResult, put_record_answer, put_records_answer};
+pub use answers::{PlacedRun, PutResult, put_record_answer, put_records_answer};
 pub use records::{ChildShard, Record, RecordsWriter};
 pub use requests::{Data, GetRecords, NotBase64, PutEntry, PutRecord, PutRecords};

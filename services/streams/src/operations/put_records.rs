@@ -35,11 +35,14 @@ pub(crate) async fn run(
     let texts = outcome.texts(&streams.settings.account);
     let mut failed = 0;
     let results = outcome.results(&texts).map(|result| match result {
-        PutResult::Placed { sequence_number, shard } => PutRecordsResultEntry {
-            sequence_number: Some(sequence_number.to_string()),
-            shard_id: Some(shard.to_string()),
-            ..PutRecordsResultEntry::default()
-        },
+        PutResult::Placed { run, place } => {
+            let run = outcome.runs()[run as usize];
+            PutRecordsResultEntry {
+                sequence_number: Some(run.number(place).to_string()),
+                shard_id: Some(run.shard.to_string()),
+                ..PutRecordsResultEntry::default()
+            }
+        }
         PutResult::Failed { code, message } => {
             failed += 1;
             PutRecordsResultEntry {
@@ -67,7 +70,7 @@ pub(crate) fn hot<'a>(streams: &'a Streams, call: &'a Call, body: &'a Bytes) -> 
         let outcome = put::place(streams, batch).await?;
         let texts = outcome.texts(&streams.settings.account);
         let mut out = Vec::new();
-        put_records_answer(&mut out, call.protocol, outcome.results(&texts), None);
+        put_records_answer(&mut out, call.protocol, outcome.runs(), outcome.results(&texts), None);
         Ok(Bytes::from(out))
     }))
 }

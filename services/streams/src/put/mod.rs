@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use thalweg_shape::Failure;
 use thalweg_types::{SequenceNumber, ShardIndex};
-use thalweg_wire::hot::{PutEntry, PutResult};
+use thalweg_wire::hot::{PlacedRun, PutEntry, PutResult};
 
 use crate::errors;
 use crate::service::Streams;
@@ -50,8 +50,8 @@ pub(crate) struct Batch {
 pub(crate) enum Fate {
     /// Nothing yet.
     Pending,
-    /// It is durable.
-    Placed { shard: ShardIndex, number: SequenceNumber },
+    /// It is durable: the record at this place of a run.
+    Placed { run: u32, place: u32 },
     /// It was not written: its shard has too much to do.
     Throttled { shard: ShardIndex },
     /// It was not written, or nobody knows.
@@ -62,6 +62,7 @@ pub(crate) enum Fate {
 pub(crate) struct Outcome {
     stream: Arc<Stream>,
     fates: Vec<Fate>,
+    runs: Vec<PlacedRun>,
 }
 
 /// Why there is no batch.
@@ -123,7 +124,10 @@ impl Outcome {
     /// When it is not placed.
     pub(crate) fn single(&self, account: &str) -> Result<(ShardIndex, SequenceNumber), Failure> {
         match self.fates[0] {
-            Fate::Placed { shard, number } => Ok((shard, number)),
+            Fate::Placed { run, place } => {
+                let run = self.runs[run as usize];
+                Ok((run.shard, run.number(place)))
+            }
             Fate::Throttled { shard } => {
                 Err(errors::shard_throughput_exceeded(shard, self.stream.name.as_str(), account))
             }
@@ -145,13 +149,18 @@ impl Outcome {
         texts
     }
 
+    /// The runs that [`Outcome::results`] speaks of.
+    pub(crate) fn runs(&self) -> &[PlacedRun] {
+        &self.runs
+    }
+
     /// The results of a PutRecords, in the request's order.
     pub(crate) fn results<'a>(
         &'a self,
         texts: &'a [(ShardIndex, String)],
     ) -> impl ExactSizeIterator<Item = PutResult<'a>> + Clone {
         self.fates.iter().map(move |fate| match *fate {
-            Fate::Placed { shard, number } => PutResult::Placed { sequence_number: number, shard },
+            Fate::Placed { run, place } => PutResult::Placed { run, place },
             Fate::Throttled { shard } => {
                 let text = texts.iter().find(|(known, _)| *known == shard);
                 let (_, message) = text.expect("there is one for each shard that throttles");

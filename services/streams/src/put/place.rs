@@ -12,6 +12,7 @@ use thalweg_journal::record::Records;
 use thalweg_journal::{AppendError, NotAppliedReason, RunOutcome};
 use thalweg_shape::Failure;
 use thalweg_types::ShardIndex;
+use thalweg_wire::hot::PlacedRun;
 use tracing::warn;
 
 use super::route::Routes;
@@ -43,10 +44,11 @@ enum Trouble {
 /// When nothing was placed: ProvisionedThroughputExceeded, InternalFailure or ResourceNotFound.
 pub(crate) async fn place(streams: &Streams, batch: Batch) -> Result<Outcome, Failure> {
     let Batch { mut stream, mut fates, mut routes, runs: Runs(mut append) } = batch;
+    let mut placed = Vec::with_capacity(append.runs.len());
     let mut deadline = None;
     let mut rounds = 0;
     while !append.runs.is_empty() {
-        let (runs, bytes) = (append.runs.clone(), append.bytes.clone());
+        let (runs, bytes) = (append.runs.len(), append.bytes.clone());
         let outcomes = match streams.journal.append(append).await {
             Ok(outcomes) => outcomes,
             Err(error) => {
@@ -54,30 +56,26 @@ pub(crate) async fn place(streams: &Streams, batch: Batch) -> Result<Outcome, Fa
                 break;
             }
         };
-        assert_eq!(outcomes.len(), runs.len(), "the journal answers for each run");
+        assert_eq!(outcomes.len(), runs, "the journal answers for each run");
         let mut closed: Vec<ShardIndex> = Vec::new();
-        let mut left: Vec<(u32, Bytes)> = Vec::new();
-        let mut start = 0;
-        for ((outcome, run), (index, records)) in outcomes.iter().zip(&runs).zip(routes.groups()) {
-            let end = start + run.length as usize;
+        for (outcome, (index, records)) in outcomes.iter().zip(routes.groups()) {
             match *outcome {
                 RunOutcome::Placed { first, arrival } => {
                     let shard = stream.shards.get(index).expect("records were routed by this map");
-                    for (offset, number) in (first..).zip(records) {
-                        let number_given = shard.sequence_number(offset, arrival);
-                        fates[number as usize] = Fate::Placed { shard: index, number: number_given };
+                    let run = u32::try_from(placed.len()).expect("a request has at most 500 records");
+                    placed.push(PlacedRun { shard: index, first: shard.sequence_number(first, arrival) });
+                    for (place, number) in (0..).zip(records) {
+                        fates[number as usize] = Fate::Placed { run, place };
                     }
                 }
-                RunOutcome::ShardClosed | RunOutcome::UnknownShard => {
-                    closed.push(index);
-                    left.extend(records.zip(encoded_records(bytes.slice(start..end))));
-                }
+                RunOutcome::ShardClosed | RunOutcome::UnknownShard => closed.push(index),
             }
-            start = end;
         }
-        if left.is_empty() {
+        if closed.is_empty() {
             break;
         }
+        let mut left: Vec<(u32, Bytes)> = routes.records().zip(encoded_records(bytes)).collect();
+        left.retain(|(number, _)| fates[*number as usize] == Fate::Pending);
         left.sort_unstable_by_key(|(number, _)| *number);
         rounds += 1;
         let now = streams.clock.monotonic();
@@ -108,7 +106,7 @@ pub(crate) async fn place(streams: &Streams, batch: Batch) -> Result<Outcome, Fa
             }
         }
     }
-    Ok(Outcome { stream, fates })
+    Ok(Outcome { stream, fates, runs: placed })
 }
 
 /// The records of a run, each with the bytes that it is encoded in.
