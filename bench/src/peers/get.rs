@@ -87,9 +87,5 @@ async fn prepare(server: &Server) -> Result<api::Call, String> {
 
 async fn once(server: &Server, connections: usize, calls: &[api::Call], seconds: f64) -> Result<Run, String> {
     load::run(server, connections, calls, WARM_SECONDS).await?;
-    let run = load::run(server, connections, calls, seconds).await?;
-    if run.records == 0 {
-        return Err("no call was answered in time".to_owned());
-    }
-    Ok(run)
+    load::run(server, connections, calls, seconds).await
 }

@@ -91,9 +91,5 @@ async fn once(
     if !subject.slows_down {
         load::run(&running.server, connections, &calls, warm_seconds).await?;
     }
-    let run = load::run(&running.server, connections, &calls, seconds).await?;
-    if run.records == 0 {
-        return Err("no call was answered in time".to_owned());
-    }
-    Ok(run)
+    load::run(&running.server, connections, &calls, seconds).await
 }
