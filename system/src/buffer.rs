@@ -8,6 +8,7 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
@@ -23,11 +24,73 @@ pub const HUGE_PAGE: usize = 2 * 1024 * 1024;
 pub struct AlignedBuffer {
     start: NonNull<u8>,
     length: usize,
-    /// How many bytes from the start on were ever written.
+    /// How many bytes from the start on may be read: they were written, or came as zeros.
     initialized: usize,
+    capacity: usize,
+    /// Holds the memory from `start` on for as long as the buffer lives.
+    _memory: Owner,
+}
+
+enum Owner {
+    Alone(#[expect(dead_code, reason = "held for its drop")] Memory),
+    WithOthers(#[expect(dead_code, reason = "held for its drop")] Arc<Memory>),
+}
+
+/// A piece of memory, given back when it is dropped.
+struct Memory {
+    start: NonNull<u8>,
     capacity: usize,
     /// Straight from the system, not from the allocator.
     is_mapped: bool,
+}
+
+// SAFETY: plain memory, which no thread owns more than another.
+unsafe impl Send for Memory {}
+// SAFETY: as above; who may touch which part is up to the buffers.
+unsafe impl Sync for Memory {}
+
+// SAFETY: the buffer alone owns its part of the memory; shared references only read it.
+unsafe impl Send for AlignedBuffer {}
+// SAFETY: as above.
+unsafe impl Sync for AlignedBuffer {}
+
+impl Memory {
+    fn layout(capacity: usize) -> Layout {
+        Layout::from_size_align(capacity, ALIGNMENT).expect("capacities are far below isize::MAX")
+    }
+
+    /// Not written yet.
+    fn from_allocator(capacity: usize) -> Self {
+        let layout = Self::layout(capacity);
+        // SAFETY: the layout has a non-zero size: callers round up to blocks.
+        let start = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
+        Memory { start, capacity, is_mapped: false }
+    }
+
+    /// Zeros that begin where a huge page can.
+    fn in_huge_pages(capacity: usize) -> Self {
+        match map_huge_pages(capacity) {
+            Ok(start) => Memory { start, capacity, is_mapped: true },
+            Err(_) => {
+                let memory = Self::from_allocator(capacity);
+                // SAFETY: all of it is ours.
+                unsafe { memory.start.as_ptr().write_bytes(0, capacity) };
+                memory
+            }
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.is_mapped {
+            // SAFETY: mapped with this very length by `map_huge_pages`. It cannot fail for what is mapped.
+            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.capacity) };
+        } else {
+            // SAFETY: allocated with this very layout in `from_allocator`.
+            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.capacity)) };
+        }
+    }
 }
 
 /// Memory of so many huge pages' size that begins where a huge page can.
@@ -51,23 +114,65 @@ fn map_huge_pages(capacity: usize) -> Result<NonNull<u8>, Errno> {
     }
 }
 
-// SAFETY: the buffer owns its memory alone; shared references only read it.
-unsafe impl Send for AlignedBuffer {}
-// SAFETY: as above.
-unsafe impl Sync for AlignedBuffer {}
+/// Memory in huge pages from which buffers are cut, one behind the other. It can be cut anew once all of them are
+/// gone.
+pub struct BufferRegion {
+    memory: Arc<Memory>,
+    /// Everything behind this is in no buffer.
+    used: usize,
+}
 
-impl AlignedBuffer {
-    fn layout(capacity: usize) -> Layout {
-        Layout::from_size_align(capacity, ALIGNMENT).expect("capacities are far below isize::MAX")
+impl BufferRegion {
+    /// Memory of at least so many bytes, rounded up to whole huge pages. It is taken from the system page by page, as
+    /// it is first written.
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.max(1).next_multiple_of(HUGE_PAGE);
+        BufferRegion { memory: Arc::new(Memory::in_huge_pages(capacity)), used: 0 }
     }
 
+    /// How many bytes it has in all.
+    pub fn capacity(&self) -> usize {
+        self.memory.capacity
+    }
+
+    /// An empty buffer with room for at least `capacity` bytes, rounded up to whole blocks; `None` when the rest of the
+    /// region is smaller.
+    pub fn cut(&mut self, capacity: usize) -> Option<AlignedBuffer> {
+        let capacity = capacity.max(1).next_multiple_of(ALIGNMENT);
+        if capacity > self.memory.capacity - self.used {
+            return None;
+        }
+        // SAFETY: it lies within the memory (just checked).
+        let start = unsafe { self.memory.start.add(self.used) };
+        self.used += capacity;
+        // All of the memory came as zeros. No other buffer has this part: `used` only moves back in `recycle`.
+        let memory = Owner::WithOthers(Arc::clone(&self.memory));
+        Some(AlignedBuffer { start, length: 0, initialized: capacity, capacity, _memory: memory })
+    }
+
+    /// Begins anew, if no buffer that was cut from it is left.
+    pub fn recycle(&mut self) -> bool {
+        // Exclusive access: every buffer holds the memory, and what was written through them is visible here.
+        let is_free = Arc::get_mut(&mut self.memory).is_some();
+        if is_free {
+            self.used = 0;
+        }
+        is_free
+    }
+}
+
+impl AlignedBuffer {
     /// An empty buffer with room for at least `capacity` bytes, rounded up to whole blocks.
     pub fn with_capacity(capacity: usize) -> Self {
         let capacity = capacity.max(1).next_multiple_of(ALIGNMENT);
-        let layout = Self::layout(capacity);
-        // SAFETY: the layout has a non-zero size.
-        let start = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
-        AlignedBuffer { start, length: 0, initialized: 0, capacity, is_mapped: false }
+        let memory = Memory::from_allocator(capacity);
+        AlignedBuffer {
+            start: memory.start,
+            length: 0,
+            initialized: 0,
+            capacity,
+            _memory: Owner::Alone(memory),
+        }
     }
 
     /// As [`AlignedBuffer::with_capacity`], in whole huge pages where the kernel has some. Direct I/O from such memory
@@ -76,9 +181,9 @@ impl AlignedBuffer {
     /// system with the buffer.
     pub fn in_huge_pages(capacity: usize) -> Self {
         let capacity = capacity.max(1).next_multiple_of(HUGE_PAGE);
-        let Ok(start) = map_huge_pages(capacity) else { return Self::with_capacity(capacity) };
-        // The system gives zeros.
-        AlignedBuffer { start, length: 0, initialized: capacity, capacity, is_mapped: true }
+        let memory = Memory::in_huge_pages(capacity);
+        let start = memory.start;
+        AlignedBuffer { start, length: 0, initialized: capacity, capacity, _memory: Owner::Alone(memory) }
     }
 
     /// Makes it `length` bytes long; what they are does not matter, because all will be overwritten: zeros, or what
@@ -145,18 +250,6 @@ impl AlignedBuffer {
     }
 }
 
-impl Drop for AlignedBuffer {
-    fn drop(&mut self) {
-        if self.is_mapped {
-            // SAFETY: mapped with this very length by `map_huge_pages`. It cannot fail for what is mapped.
-            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.capacity) };
-        } else {
-            // SAFETY: allocated with this very layout in `with_capacity`.
-            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.capacity)) };
-        }
-    }
-}
-
 impl Deref for AlignedBuffer {
     type Target = [u8];
 
@@ -210,6 +303,31 @@ mod tests {
         buffer.clear();
         buffer.resize_with_any(4);
         assert_eq!(buffer.len(), 4);
+    }
+
+    #[test]
+    fn a_region_is_cut_anew_when_all_its_buffers_are_gone() {
+        let mut region = BufferRegion::new(1);
+        assert_eq!(region.capacity(), HUGE_PAGE);
+        let mut first = region.cut(5000).expect("it is empty");
+        let mut second = region.cut(1).expect("there is room");
+        assert_eq!((first.capacity(), second.capacity()), (8192, 4096));
+        assert!(region.cut(HUGE_PAGE).is_none(), "there is less than that");
+        first.extend_from_slice(&[1; 8192]);
+        second.extend_from_slice(&[2; 4096]);
+        assert!(
+            first.iter().all(|byte| *byte == 1) && second.iter().all(|byte| *byte == 2),
+            "each has its own"
+        );
+        drop(first);
+        assert!(!region.recycle(), "one is left");
+        drop(second);
+        assert!(region.recycle());
+        let mut all = region.cut(HUGE_PAGE).expect("it is empty again");
+        all.resize_with_any(3);
+        assert_eq!(&*all, [1; 3], "what was written there before");
+        drop(region);
+        all.extend_zeros(HUGE_PAGE - 3);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub mod random;
 pub mod simulated;
 pub mod spawn;
 
-pub use buffer::AlignedBuffer;
+pub use buffer::{AlignedBuffer, BufferRegion, HUGE_PAGE};
 pub use clock::Clock;
 pub use disk::{Disk, DiskError, DiskFile};
 pub use random::Random;

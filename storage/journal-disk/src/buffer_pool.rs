@@ -1,10 +1,12 @@
-//! Memory for batches, used again: a large batch in fresh memory costs a page fault for every block of it, about as
-//! much as copying the records.
+//! Large pieces of memory, used again: for what is written to segments and read from them. A large buffer in fresh
+//! memory costs the processor about as much as copying what goes into it.
+//!
+//! Not here: the memory of batches ([`crate::batch_memory`]), which are many and of all sizes.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use thalweg_system::AlignedBuffer;
+use thalweg_system::{AlignedBuffer, HUGE_PAGE};
 
 /// Smaller buffers come from the allocator's own lists, which are as good.
 const POOLED_BYTES_MIN: usize = 256 * 1024;
@@ -17,11 +19,11 @@ pub(crate) struct BufferPool {
     bytes_max: usize,
 }
 
-/// A buffer that goes back when it is dropped.
+/// A buffer that goes back to its pool, if it has one, when it is dropped.
 pub(crate) struct PooledBuffer {
     /// `None` only while it is dropped.
     buffer: Option<AlignedBuffer>,
-    pool: Arc<BufferPool>,
+    pool: Option<Arc<BufferPool>>,
 }
 
 impl BufferPool {
@@ -33,21 +35,34 @@ impl BufferPool {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty buffer with room for `bytes`, and for at most a quarter more.
+    /// An empty buffer with room for `bytes`, and for at most as much again (or to the end of a huge page).
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> PooledBuffer {
-        // Quarters of a power of two, so that batches of about one size share their buffers.
-        let capacity = bytes.next_multiple_of((bytes.next_power_of_two() / 8).max(1));
-        let found = if bytes < POOLED_BYTES_MIN {
-            None
+        let buffer = if bytes < POOLED_BYTES_MIN {
+            AlignedBuffer::with_capacity(bytes)
         } else {
-            let mut free = self.free();
-            let fitting = free.iter().position(|buffer| buffer.capacity() == capacity.next_multiple_of(4096));
-            fitting.map(|index| free.swap_remove(index))
+            self.find(bytes).unwrap_or_else(|| {
+                if bytes < HUGE_PAGE / 2 {
+                    AlignedBuffer::with_capacity(bytes)
+                } else {
+                    AlignedBuffer::in_huge_pages(bytes)
+                }
+            })
         };
-        let buffer = found.unwrap_or_else(|| {
-            AlignedBuffer::with_capacity(if bytes < POOLED_BYTES_MIN { bytes } else { capacity })
-        });
-        PooledBuffer { buffer: Some(buffer), pool: Arc::clone(self) }
+        PooledBuffer { buffer: Some(buffer), pool: Some(Arc::clone(self)) }
+    }
+
+    /// The smallest free buffer that fits.
+    fn find(&self, bytes: usize) -> Option<AlignedBuffer> {
+        let most = (2 * bytes).next_multiple_of(HUGE_PAGE);
+        let mut free = self.free();
+        let mut best: Option<(usize, usize)> = None;
+        for (index, buffer) in free.iter().enumerate() {
+            let capacity = buffer.capacity();
+            if (bytes..=most).contains(&capacity) && best.is_none_or(|(_, found)| capacity < found) {
+                best = Some((index, capacity));
+            }
+        }
+        best.map(|(index, _)| free.swap_remove(index))
     }
 
     /// Frees what nobody uses.
@@ -68,10 +83,19 @@ impl BufferPool {
     }
 }
 
+impl PooledBuffer {
+    /// One that goes where its memory came from.
+    pub(crate) fn without_pool(buffer: AlignedBuffer) -> Self {
+        PooledBuffer { buffer: Some(buffer), pool: None }
+    }
+}
+
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let buffer = self.buffer.take().expect("it is dropped once");
-        self.pool.give(buffer);
+        if let Some(pool) = &self.pool {
+            pool.give(buffer);
+        }
     }
 }
 
@@ -103,16 +127,25 @@ mod tests {
 
     #[test]
     fn large_buffers_are_used_again_and_small_ones_are_not() {
-        let pool = BufferPool::new(4 * MIB);
-        for (bytes, kept) in [(MIB, 1), (MIB + 1000, 2), (MIB, 2), (4096, 2), (3 * MIB, 2)] {
+        let pool = BufferPool::new(6 * MIB);
+        for (bytes, kept) in [(MIB, 1), (MIB + 1000, 1), (3 * MIB, 2), (MIB, 2), (4096, 2), (5 * MIB, 2)] {
             let mut buffer = pool.take(bytes);
             assert!(buffer.is_empty(), "what it held before is not seen");
-            assert!((bytes..=bytes + bytes / 4 + 4096).contains(&buffer.capacity()), "{bytes} bytes");
+            assert!((bytes..=2 * bytes + 4096).contains(&buffer.capacity()), "{bytes} bytes");
             buffer.extend_zeros(bytes);
             drop(buffer);
             assert_eq!(pool.free().len(), kept, "after {bytes} bytes");
         }
         pool.rest();
         assert_eq!(pool.free().len(), 0);
+    }
+
+    #[test]
+    fn the_smallest_that_fits_is_taken() {
+        let pool = BufferPool::new(64 * MIB);
+        drop([8, 4, 6].map(|mib| pool.take(mib * MIB)));
+        assert_eq!(pool.take(3 * MIB).capacity(), 4 * MIB);
+        assert_eq!(pool.take(5 * MIB).capacity(), 6 * MIB);
+        assert_eq!(pool.take(MIB).capacity(), 2 * MIB, "none of these is for so little");
     }
 }

@@ -406,7 +406,7 @@ impl Committer {
             previous_checksum: self.head.checksum,
             checksum: 0,
         };
-        let mut buffer = self.engine.buffers.take(total);
+        let mut buffer = self.engine.batch_memory.take(total);
         let checksum = batch::encode(&header, entries, parts.iter().map(|part| &part[..]), &mut buffer);
         slot.file.write_durable(self.head.offset, &buffer).await.map_err(Stop::Write)?;
         self.head = LogPoint {

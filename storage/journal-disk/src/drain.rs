@@ -21,13 +21,21 @@ use crate::batch::{Batch, Entry, Kind};
 use crate::checkpoint;
 use crate::manifest::{Manifest, SegmentRow, shards_of};
 use crate::retention::Retention;
-use crate::segment::{self, ChunkRun, SegmentName};
-use crate::segment_writer::SegmentWriter;
+use crate::segment::{self, ChunkRun, HEADER_BYTES, SegmentName};
+use crate::segment_writer::{SegmentWriter, Tools};
 use crate::settings::Settings;
 use crate::shards::ChunkRef;
 
 /// A run to drain: which batch of the round, its entry, and where its bytes start in the batch.
 type Taken = (u32, Entry, usize);
+
+/// A chunk to write.
+struct Planned<'a> {
+    key: ShardKey,
+    runs: &'a [Taken],
+    /// All of it.
+    bytes: u64,
+}
 
 /// What a round of draining writes and what it leads to.
 pub(crate) struct Round {
@@ -47,9 +55,7 @@ pub(crate) struct Touched(Vec<(SegmentName, Option<SegmentRow>)>);
 
 /// What the writing of segments needs to know.
 pub(crate) struct Place<'a> {
-    pub(crate) disk: &'a dyn Disk,
-    pub(crate) journal: u64,
-    pub(crate) settings: &'a Settings,
+    pub(crate) tools: Tools<'a>,
     pub(crate) retention: &'a Retention,
     pub(crate) now: Timestamp,
 }
@@ -98,51 +104,68 @@ pub(crate) async fn write(
     touched: &mut Touched,
 ) -> Result<Round, DiskError> {
     let (mut round, taken) = take_in(manifest, batches);
+    let plans = plan(&taken, place.tools.settings.chunk_bytes_max);
     // One stream's open segment at a time: open files stay bounded however many streams there are.
-    let mut writer: Option<SegmentWriter> = None;
-    for (key, runs) in &taken {
-        let mut rest = &runs[..];
+    for (stream, chunks) in plans {
+        let mut rest = &chunks[..];
         while !rest.is_empty() {
-            let (chunk, payload_bytes) = cut_chunk(rest, place.settings.chunk_bytes_max);
-            rest = &rest[chunk.len()..];
-            let bytes = segment::chunk_bytes(chunk.len(), payload_bytes);
-            let fits = writer.as_ref().is_some_and(|writer| {
-                writer.name().stream == key.stream && writer.takes(bytes, place.settings.segment_bytes_max)
-            });
-            if !fits {
-                if let Some(full) = writer.take() {
-                    // The stream's next segment follows, or the next stream's: only the former closes this one.
-                    let same_stream = full.name().stream == key.stream;
-                    finish(place, &mut round.next, full, !same_stream).await?;
-                }
-                writer = Some(start(place, &mut round.next, key.stream, bytes, touched).await?);
+            let (mut writer, count) = start(place, &mut round.next, stream, rest, touched).await?;
+            let (now, later) = rest.split_at(count);
+            rest = later;
+            let segment = Arc::new(writer.name());
+            for chunk in now {
+                let runs = chunk.runs.iter().map(|(batch, entry, start)| {
+                    let run = ChunkRun {
+                        first: entry.first,
+                        count: entry.count,
+                        arrival: entry.arrival,
+                        length: entry.length,
+                        checksum: entry.checksum,
+                        start: 0,
+                    };
+                    let bytes = &batches[*batch as usize].bytes[*start..*start + entry.length as usize];
+                    (run, bytes)
+                });
+                let row = writer.append(chunk.key.shard, runs).await?;
+                let written = round.chunks.entry(chunk.key).or_default();
+                written.push(ChunkRef { segment: Arc::clone(&segment), row });
             }
-            let writer = writer.as_mut().expect("just made");
-            let runs = chunk.iter().map(|(batch, entry, start)| {
-                let run = ChunkRun {
-                    first: entry.first,
-                    count: entry.count,
-                    arrival: entry.arrival,
-                    length: entry.length,
-                    checksum: entry.checksum,
-                    start: 0,
-                };
-                let bytes = &batches[*batch as usize].bytes[*start..*start + entry.length as usize];
-                (run, bytes)
-            });
-            let row = writer.append(key.shard, runs, payload_bytes).await?;
-            let chunks = round.chunks.entry(*key).or_default();
-            let segment = match chunks.last() {
-                Some(last) if *last.segment == writer.name() => Arc::clone(&last.segment),
-                _ => Arc::new(writer.name()),
-            };
-            chunks.push(ChunkRef { segment, row });
+            // The stream's next segment follows, or the next stream's: only the former closes this one.
+            finish(place, &mut round.next, writer, rest.is_empty()).await?;
         }
     }
-    if let Some(last) = writer {
-        finish(place, &mut round.next, last, true).await?;
-    }
     Ok(round)
+}
+
+/// Which chunks the runs of each stream will make.
+fn plan(
+    taken: &BTreeMap<ShardKey, Vec<Taken>>,
+    chunk_bytes_max: usize,
+) -> BTreeMap<StreamId, Vec<Planned<'_>>> {
+    let mut plans: BTreeMap<StreamId, Vec<Planned<'_>>> = BTreeMap::new();
+    for (&key, runs) in taken {
+        let chunks = plans.entry(key.stream).or_default();
+        let mut rest = &runs[..];
+        while !rest.is_empty() {
+            let (runs, payload_bytes) = cut_chunk(rest, chunk_bytes_max);
+            rest = &rest[runs.len()..];
+            chunks.push(Planned { key, runs, bytes: segment::chunk_bytes(runs.len(), payload_bytes) as u64 });
+        }
+    }
+    plans
+}
+
+/// How many of these chunks go into a segment that ends at `end`, and their bytes. One is taken at
+/// least: a segment that is not empty was looked at before.
+fn fitting(chunks: &[Planned<'_>], end: u64, segment_bytes_max: u64) -> (usize, u64) {
+    let mut bytes = 0;
+    for (count, chunk) in chunks.iter().enumerate() {
+        if count > 0 && end + bytes + chunk.bytes > segment_bytes_max {
+            return (count, bytes);
+        }
+        bytes += chunk.bytes;
+    }
+    (chunks.len(), bytes)
 }
 
 /// The runs at the front that make one chunk, and their bytes.
@@ -158,28 +181,32 @@ fn cut_chunk(runs: &[Taken], chunk_bytes_max: usize) -> (&[Taken], usize) {
     (runs, payload)
 }
 
-/// The stream's open segment if it takes so many bytes more and is not too old, else a new one.
+/// The stream's open segment if it takes the first of these chunks and is not too old, else a new one; and how many of
+/// the chunks it takes.
 async fn start(
     place: &Place<'_>,
     next: &mut Manifest,
     stream: StreamId,
-    bytes: usize,
+    chunks: &[Planned<'_>],
     touched: &mut Touched,
-) -> Result<SegmentWriter, DiskError> {
+) -> Result<(SegmentWriter, usize), DiskError> {
+    let settings = place.tools.settings;
     let row = next.streams.entry(stream).or_default();
     if let Some((&number, last)) = row.segments.iter_mut().next_back().filter(|(_, last)| last.open) {
         let name = SegmentName { stream, number, revision: last.revision };
-        let full = last.data_bytes + bytes as u64 > place.settings.segment_bytes_max;
-        if !full && !is_old(last, place.retention.get(stream), place.settings, place.now) {
+        let full = last.data_bytes + chunks[0].bytes > settings.segment_bytes_max;
+        if !full && !is_old(last, place.retention.get(stream), settings, place.now) {
+            let (count, bytes) = fitting(chunks, last.data_bytes, settings.segment_bytes_max);
             touched.0.push((name, Some(*last)));
-            return SegmentWriter::open(place.disk, name, *last).await;
+            return Ok((SegmentWriter::open(place.tools, name, *last, bytes).await?, count));
         }
         last.open = false;
     }
     let name = SegmentName { stream, number: row.next_segment, revision: 0 };
     row.next_segment += 1;
+    let (count, bytes) = fitting(chunks, HEADER_BYTES as u64, settings.segment_bytes_max);
     touched.0.push((name, None));
-    SegmentWriter::create(place.disk, place.journal, name).await
+    Ok((SegmentWriter::create(place.tools, name, bytes).await?, count))
 }
 
 /// Whether a segment spans as much time as it may, so that expiry frees space evenly.
@@ -201,7 +228,7 @@ async fn finish(
     stays_open: bool,
 ) -> Result<(), DiskError> {
     let name = writer.name();
-    let mut row = writer.finish(place.disk).await?;
+    let mut row = writer.finish(place.tools.disk).await?;
     row.open = stays_open;
     let stream = next.streams.get_mut(&name.stream).expect("its segment was started");
     stream.segments.insert(name.number, row);

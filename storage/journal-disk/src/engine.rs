@@ -9,12 +9,14 @@ use thalweg_system::{Clock, Disk};
 use thalweg_types::StreamId;
 use tokio::sync::{Notify, watch};
 
+use crate::batch_memory::BatchMemory;
 use crate::buffer_pool::BufferPool;
 use crate::merge::MergeDesk;
 use crate::queue::Queue;
 use crate::reader::Readers;
 use crate::retention::{self, Retention};
 use crate::ring::Ring;
+use crate::segment_writer::Tools;
 use crate::settings::Settings;
 use crate::shards::ShardTable;
 use crate::status::Status;
@@ -43,6 +45,8 @@ pub(crate) struct Engine {
     pub(crate) shards: ShardTable,
     pub(crate) cache: TailCache,
     pub(crate) ring: Ring,
+    pub(crate) batch_memory: BatchMemory,
+    /// For large writes to segments and reads from them.
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) status: Status,
     /// Off the write path: taken by the loops that end a checkpoint or add a slot.
@@ -71,6 +75,11 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
+    /// What writing a segment needs.
+    pub(crate) fn tools(&self) -> Tools<'_> {
+        Tools { disk: &*self.disk, journal: self.journal, settings: &self.settings, buffers: &self.buffers }
+    }
+
     /// Waits until the phase is at least this.
     pub(crate) async fn reached(&self, phase: Phase) {
         let mut phases = self.phase.subscribe();

@@ -9,6 +9,7 @@ use crate::manifest::SegmentRow;
 use crate::segment::{
     self, CHUNK_HEADER_BYTES, ChunkRow, HEADER_BYTES, HeaderFault, INDEX_ENTRY_BYTES, Part, SegmentName,
 };
+use crate::settings::BLOCK_BYTES;
 
 /// Where the entry of a segment's chunk number `entry` lies in the index.
 pub(crate) fn position(entry: usize) -> u64 {
@@ -83,16 +84,16 @@ fn check_header(
     })
 }
 
-/// The chunks must fill the valid part of the segment.
+/// The chunks must fill the valid part of the segment, but for the ends of blocks.
 fn check_end(path: &str, rows: &[ChunkRow], row: &SegmentRow) -> Result<(), OpenError> {
     let mut end = HEADER_BYTES as u64;
     for (entry, chunk) in rows.iter().enumerate() {
-        if chunk.position != end {
+        if !segment::follows(end, chunk.position) {
             return Err(OpenError::corrupt(path, position(entry), "a chunk is not behind the one before it"));
         }
-        end += u64::from(chunk.length);
+        end = chunk.position + u64::from(chunk.length);
     }
-    if end != row.data_bytes {
+    if !segment::follows(end, row.data_bytes) {
         return Err(OpenError::corrupt(path, position(rows.len()), "the chunks do not fill the segment"));
     }
     Ok(())
@@ -122,13 +123,36 @@ async fn rebuild(
     let mut rows = Vec::with_capacity(row.chunks as usize);
     let mut at = HEADER_BYTES as u64;
     while at < row.data_bytes {
-        let chunk = read_chunk_row(&*file, &path, name, at, row.data_bytes).await?;
-        at += u64::from(chunk.length);
-        rows.push(chunk);
+        match read_chunk_row(&*file, &path, name, at, row.data_bytes).await {
+            Ok(chunk) => {
+                at += u64::from(chunk.length);
+                rows.push(chunk);
+            }
+            // Where no chunk begins, the block may end with zeros.
+            Err(reason @ OpenError::Corrupt { .. }) => {
+                let next = segment::next_block(at).min(row.data_bytes);
+                if next == at || !is_gap(&*file, at, next).await? {
+                    return Err(reason);
+                }
+                at = next;
+            }
+            Err(error) => return Err(error),
+        }
     }
     check_end(&path, &rows, row)?;
+    if rows.len() != row.chunks as usize {
+        return Err(OpenError::corrupt(&path, at, "the segment has not as many chunks as it had"));
+    }
     write(disk, journal, name, &rows).await?;
     Ok(rows)
+}
+
+/// Whether nothing but zeros lies between `at` and `end`, which is in the same block.
+async fn is_gap(file: &dyn DiskFile, at: u64, end: u64) -> Result<bool, OpenError> {
+    let mut bytes = [0; BLOCK_BYTES];
+    let between = &mut bytes[..usize::try_from(end - at).expect("it is less than a block")];
+    file.read(at, between).await?;
+    Ok(between.iter().all(|byte| *byte == 0))
 }
 
 async fn read_chunk_row(

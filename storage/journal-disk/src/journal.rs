@@ -13,6 +13,7 @@ use thalweg_system::{Clock, Disk, Random, Spawn, TaskHandle};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::batch_memory::BatchMemory;
 use crate::buffer_pool::BufferPool;
 use crate::committer::{Committer, Place};
 use crate::engine::{Engine, Phase};
@@ -20,7 +21,7 @@ use crate::error::OpenError;
 use crate::maintenance::Maintenance;
 use crate::merge::MergeDesk;
 use crate::queue::{Queue, Reply, Request};
-use crate::reader::{LoadError, Readers};
+use crate::reader::{self, LoadError, Readers};
 use crate::recovery::{self, Recovered};
 use crate::retention::Retention;
 use crate::ring::Ring;
@@ -95,14 +96,16 @@ impl DiskJournal {
             places.insert(shard.key, place(&shard));
             table.insert(shard);
         }
-        let (readers, jobs) = Readers::new(&settings);
+        let buffers = BufferPool::new(settings.buffer_pool_bytes_max);
+        let readers = Readers::new(&settings, Arc::clone(&buffers));
         let (merge, candidates) = MergeDesk::new();
         let engine = Arc::new(Engine {
             queue: Queue::new(settings.queue_bytes_max, settings.queue_count_max),
             shards: table,
             cache: TailCache::new(batches, manifest.through.position, head),
             ring: Ring::new(slots, current),
-            buffers: BufferPool::new(settings.buffer_pool_bytes_max),
+            batch_memory: BatchMemory::new(settings.batch_region_bytes, settings.batch_memory_kept_bytes_max),
+            buffers,
             status: Status::default(),
             superblocks: tokio::sync::Mutex::new(superblocks),
             drain_wanted: Notify::new(),
@@ -137,8 +140,7 @@ impl DiskJournal {
             run("journal-merge", Box::pin(merge::run(Arc::clone(&engine), candidates))),
         ];
         for number in 0..engine.settings.readers {
-            let jobs = jobs.share();
-            others.push(run(&format!("journal-read-{number}"), Box::pin(jobs.serve(Arc::clone(&engine)))));
+            others.push(run(&format!("journal-read-{number}"), Box::pin(reader::run(Arc::clone(&engine)))));
         }
         let loops = Loops {
             committer: run("journal-commit", Box::pin(committer.run())),
@@ -260,7 +262,7 @@ impl DiskJournal {
                 TimeFound::At(offset) => return Ok(offset),
                 TimeFound::In(chunk) => chunk,
             };
-            match self.engine.readers.load(vec![chunk.clone()], None).await {
+            match self.engine.readers.load(vec![chunk.clone()], Vec::new()).await {
                 Ok(loaded) => {
                     let run = loaded[0].runs().iter().find(|run| run.arrival >= at);
                     let first = run.map_or(chunk.row.end(), |run| run.first);

@@ -15,6 +15,7 @@
 //! sequence numbers, AWS.
 
 mod batch;
+mod batch_memory;
 mod buffer_pool;
 mod checkpoint;
 mod committer;
@@ -29,6 +30,7 @@ mod maintenance;
 mod manifest;
 mod merge;
 mod queue;
+mod read_queue;
 mod reader;
 mod recovery;
 mod replay;

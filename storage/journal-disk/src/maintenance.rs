@@ -127,13 +127,8 @@ impl Maintenance {
             return Ok(false);
         }
         let engine = Arc::clone(&self.engine);
-        let place = drain::Place {
-            disk: &*engine.disk,
-            journal: engine.journal,
-            settings: &engine.settings,
-            retention: &engine.retention,
-            now: engine.clock.wall(),
-        };
+        let place =
+            drain::Place { tools: engine.tools(), retention: &engine.retention, now: engine.clock.wall() };
         let mut touched = Touched::default();
         let drained = async {
             let mut round = drain::write(&place, &self.manifest, &undrained.batches, &mut touched).await?;
@@ -299,6 +294,7 @@ impl Maintenance {
         self.evict(settings.tail_cache_idle_bytes_max);
         engine.readers.rest();
         engine.buffers.rest();
+        engine.batch_memory.rest();
         Ok(())
     }
 
@@ -319,7 +315,7 @@ impl Maintenance {
                 let offset = match found {
                     TimeFound::At(offset) => offset,
                     TimeFound::In(chunk) => {
-                        match self.engine.readers.load(vec![chunk.clone()], None).await {
+                        match self.engine.readers.load(vec![chunk.clone()], Vec::new()).await {
                             Ok(loaded) => {
                                 let run = loaded[0].runs().iter().find(|run| run.arrival >= limit);
                                 run.map_or(chunk.row.end(), |run| run.first)

@@ -155,7 +155,9 @@ async fn merge(engine: &Engine, candidate: &Candidate) -> Result<Option<Merged>,
     let name = new_name(*old);
     remove(engine, name).await;
     let failed = |error: thalweg_system::DiskError| error.to_string();
-    let mut writer = SegmentWriter::create(disk, engine.journal, name).await.map_err(failed)?;
+    // What the new chunks have at most: rows of runs stay, headers become fewer.
+    let bytes = by_shard.values().flatten().map(|row| u64::from(row.length)).sum();
+    let mut writer = SegmentWriter::create(engine.tools(), name, bytes).await.map_err(failed)?;
     let segment = Arc::new(name);
     let mut chunks: BTreeMap<ShardKey, Vec<ChunkRef>> = BTreeMap::new();
     for (shard, rows) in by_shard {
@@ -167,7 +169,7 @@ async fn merge(engine: &Engine, candidate: &Candidate) -> Result<Option<Merged>,
             for run in chunk.runs() {
                 let next = payload_bytes + run.length as usize;
                 if !runs.is_empty() && segment::chunk_bytes(runs.len() + 1, next) > chunk_bytes_max {
-                    let row = append(&mut writer, shard, &runs, payload_bytes).await.map_err(failed)?;
+                    let row = append(&mut writer, shard, &runs).await.map_err(failed)?;
                     written.push(ChunkRef { segment: Arc::clone(&segment), row });
                     runs.clear();
                     payload_bytes = 0;
@@ -180,7 +182,7 @@ async fn merge(engine: &Engine, candidate: &Candidate) -> Result<Option<Merged>,
             let rate = engine.settings.merge_bytes_per_second.max(1);
             engine.clock.sleep(Duration::from_micros(bytes.saturating_mul(1_000_000) / rate)).await;
         }
-        let row = append(&mut writer, shard, &runs, payload_bytes).await.map_err(failed)?;
+        let row = append(&mut writer, shard, &runs).await.map_err(failed)?;
         written.push(ChunkRef { segment: Arc::clone(&segment), row });
     }
     let mut new_row = writer.finish(disk).await.map_err(failed)?;
@@ -192,7 +194,6 @@ async fn append(
     writer: &mut SegmentWriter,
     shard: ShardIndex,
     runs: &[Copied],
-    payload_bytes: usize,
 ) -> Result<ChunkRow, thalweg_system::DiskError> {
-    writer.append(shard, runs.iter().map(|(run, bytes)| (*run, &bytes[..])), payload_bytes).await
+    writer.append(shard, runs.iter().map(|(run, bytes)| (*run, &bytes[..]))).await
 }

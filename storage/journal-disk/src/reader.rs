@@ -1,29 +1,44 @@
 //! Reading chunks from disk, off the network threads: a few loops fed by a bounded queue, a cache of what they
 //! read, and the files they hold open.
 //!
-//! Nothing leaves here unchecked: a chunk's header must be the one that the index names, and each run must fit its
-//! checksum.
+//! ```text
+//!   wanted    [A5][A6][A7]  [A8]        A5 to A7 are neighbours in the file: one read, into one buffer
+//!   ahead                       [A9]…   what a sequential reader wants next: read when nobody waits
+//! ```
+//!
+//! Large reads go past the kernel's cache, small ones through it: docs/decisions/0032. Nothing leaves here unchecked: a
+//! chunk's header must be the one that the index names, and each run must fit its checksum.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use thalweg_journal::{ReadError, RunView};
 use thalweg_system::disk::{Access, DiskErrorKind};
-use thalweg_system::{Disk, DiskFile};
-use tokio::sync::{mpsc, oneshot};
+use thalweg_system::{Disk, DiskError, DiskFile};
+use tokio::sync::{Notify, oneshot};
 
+use crate::buffer_pool::BufferPool;
 use crate::engine::{Engine, Phase};
+use crate::read_queue::ReadQueue;
 use crate::segment::{self, ChunkRow, ChunkRun, SegmentName};
-use crate::settings::Settings;
+use crate::settings::{BLOCK_BYTES, Settings};
 use crate::shards::ChunkRef;
+
+/// A read that was not in the cache asks for so many of the next chunks…
+const AHEAD_AFTER_MISS: usize = 1;
+/// …and one that was begins to ask when the second of the next ones is not there. Such a reader reads on, so that it
+/// is worth a whole large read.
+const AHEAD_DISTANCE: usize = 2;
 
 /// A chunk in memory, checked.
 #[derive(Debug)]
 pub(crate) struct LoadedChunk {
     bytes: Bytes,
     runs: Vec<ChunkRun>,
+    /// Bytes of memory.
+    cost: usize,
 }
 
 impl LoadedChunk {
@@ -53,25 +68,30 @@ pub(crate) enum LoadError {
 struct Job {
     chunks: Vec<ChunkRef>,
     /// What a sequential reader wants next: read after the answer, when nobody else waits.
-    ahead: Option<ChunkRef>,
-    reply: oneshot::Sender<Result<Vec<Arc<LoadedChunk>>, LoadError>>,
+    ahead: Vec<ChunkRef>,
+    /// `None` when nobody waits.
+    reply: Option<oneshot::Sender<Result<Vec<Arc<LoadedChunk>>, LoadError>>>,
 }
 
 /// The way to the loops.
 pub(crate) struct Readers {
-    jobs: mpsc::Sender<Job>,
+    jobs: ReadQueue<Job>,
     cache: Mutex<ChunkCache>,
+    /// Rings when chunks that were being read are there, or are not.
+    loaded: Notify,
     files: Mutex<OpenFiles>,
+    buffers: Arc<BufferPool>,
+    bulk_bytes_min: usize,
+    bulk_bytes_max: usize,
 }
-
-/// The loops' end.
-pub(crate) struct Jobs(Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>);
 
 type ChunkKey = (SegmentName, u64);
 
 /// Chunks by segment and place; the ones not used for longest go first (by a clock with one hand).
 struct ChunkCache {
     chunks: FxHashMap<ChunkKey, Cached>,
+    /// Those that a loop is reading now.
+    loading: FxHashSet<ChunkKey>,
     hand: VecDeque<ChunkKey>,
     bytes: usize,
     bytes_max: usize,
@@ -84,12 +104,18 @@ struct Cached {
 
 /// Segments that are open for reading; the one not used for longest is closed first.
 struct OpenFiles {
-    files: FxHashMap<SegmentName, (Arc<dyn DiskFile>, u64)>,
+    /// By how they are read, with the number of the last use.
+    files: FxHashMap<(SegmentName, bool), (Arc<dyn DiskFile>, u64)>,
     uses: u64,
     count_max: usize,
 }
 
 impl ChunkCache {
+    /// Whether a chunk is there, or will be soon.
+    fn has(&self, key: &ChunkKey) -> bool {
+        self.chunks.contains_key(key) || self.loading.contains(key)
+    }
+
     fn get(&mut self, key: &ChunkKey) -> Option<Arc<LoadedChunk>> {
         let cached = self.chunks.get_mut(key)?;
         cached.used = true;
@@ -97,13 +123,13 @@ impl ChunkCache {
     }
 
     fn insert(&mut self, key: ChunkKey, chunk: Arc<LoadedChunk>) {
-        let bytes = chunk.bytes.len();
+        let cost = chunk.cost;
         if let Some(old) = self.chunks.insert(key, Cached { chunk, used: false }) {
-            self.bytes -= old.chunk.bytes.len();
+            self.bytes -= old.chunk.cost;
         } else {
             self.hand.push_back(key);
         }
-        self.bytes += bytes;
+        self.bytes += cost;
         self.shrink(self.bytes_max);
     }
 
@@ -115,7 +141,7 @@ impl ChunkCache {
                 cached.used = false;
                 self.hand.push_back(key);
             } else {
-                self.bytes -= cached.chunk.bytes.len();
+                self.bytes -= cached.chunk.cost;
                 self.chunks.remove(&key);
             }
         }
@@ -123,17 +149,24 @@ impl ChunkCache {
 }
 
 impl Readers {
-    pub(crate) fn new(settings: &Settings) -> (Self, Jobs) {
-        let (sender, receiver) = mpsc::channel(settings.read_queue_max);
+    pub(crate) fn new(settings: &Settings, buffers: Arc<BufferPool>) -> Self {
         let cache = ChunkCache {
             chunks: FxHashMap::default(),
+            loading: FxHashSet::default(),
             hand: VecDeque::new(),
             bytes: 0,
             bytes_max: settings.chunk_cache_bytes_max,
         };
         let files = OpenFiles { files: FxHashMap::default(), uses: 0, count_max: settings.open_files_max };
-        let readers = Readers { jobs: sender, cache: Mutex::new(cache), files: Mutex::new(files) };
-        (readers, Jobs(Arc::new(tokio::sync::Mutex::new(receiver))))
+        Readers {
+            jobs: ReadQueue::new(settings.read_queue_max),
+            cache: Mutex::new(cache),
+            loaded: Notify::new(),
+            files: Mutex::new(files),
+            buffers,
+            bulk_bytes_min: settings.bulk_bytes_min,
+            bulk_bytes_max: settings.bulk_bytes_max,
+        }
     }
 
     fn cache(&self) -> MutexGuard<'_, ChunkCache> {
@@ -144,33 +177,48 @@ impl Readers {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The chunks, from the cache or from disk. Waits while the queue is full.
+    /// The chunks, from the cache or from disk. Waits while the queue is full. `ahead` are the chunks behind them, as
+    /// far as a sequential reader could want them soon.
     pub(crate) async fn load(
         &self,
         chunks: Vec<ChunkRef>,
-        ahead: Option<ChunkRef>,
+        mut ahead: Vec<ChunkRef>,
     ) -> Result<Vec<Arc<LoadedChunk>>, LoadError> {
         let cached: Option<Vec<_>> = {
             let mut cache = self.cache();
-            chunks.iter().map(|chunk| cache.get(&key_of(chunk))).collect()
+            let cached: Option<Vec<_>> = chunks.iter().map(|chunk| cache.get(&key_of(chunk))).collect();
+            if cached.is_some() {
+                let missing = ahead.iter().take(AHEAD_DISTANCE).position(|chunk| !cache.has(&key_of(chunk)));
+                ahead.drain(..missing.unwrap_or(ahead.len()));
+            }
+            cached
         };
         if let Some(cached) = cached {
+            if !ahead.is_empty() {
+                self.jobs.push_if_idle(Job { chunks: Vec::new(), ahead, reply: None });
+            }
             return Ok(cached);
         }
+        ahead.truncate(AHEAD_AFTER_MISS);
         let (reply, answer) = oneshot::channel();
         let ended = || LoadError::Failed(ReadError::Disk("the journal was shut down".to_owned()));
-        self.jobs.send(Job { chunks, ahead, reply }).await.map_err(|_| ended())?;
+        if !self.jobs.push(Job { chunks, ahead, reply: Some(reply) }).await {
+            return Err(ended());
+        }
         answer.await.map_err(|_| ended())?
     }
 
     /// Forgets a segment that was removed or replaced.
     pub(crate) fn forget(&self, segment: &SegmentName) {
-        self.files().files.remove(segment);
+        let mut files = self.files();
+        files.files.remove(&(*segment, false));
+        files.files.remove(&(*segment, true));
+        drop(files);
         let mut cache = self.cache();
         let mut freed = 0;
         cache.chunks.retain(|(of, _), cached| {
             let stays = of != segment;
-            freed += if stays { 0 } else { cached.chunk.bytes.len() };
+            freed += if stays { 0 } else { cached.chunk.cost };
             stays
         });
         cache.bytes -= freed;
@@ -191,21 +239,27 @@ impl Readers {
         self.cache().bytes
     }
 
-    async fn open(&self, disk: &dyn Disk, segment: &SegmentName) -> Result<Arc<dyn DiskFile>, LoadError> {
+    async fn open(
+        &self,
+        disk: &dyn Disk,
+        segment: &SegmentName,
+        is_bulk: bool,
+    ) -> Result<Arc<dyn DiskFile>, LoadError> {
+        let key = (*segment, is_bulk);
         {
             let mut files = self.files();
             files.uses += 1;
             let uses = files.uses;
-            if let Some((file, used)) = files.files.get_mut(segment) {
+            if let Some((file, used)) = files.files.get_mut(&key) {
                 *used = uses;
                 return Ok(Arc::clone(file));
             }
         }
-        let file =
-            disk.open(&segment.data_path(), Access::ReadOnly).await.map_err(|error| match error.kind {
-                DiskErrorKind::NotFound => LoadError::Gone(*segment),
-                _ => LoadError::Failed(ReadError::Disk(error.to_string())),
-            })?;
+        let access = if is_bulk { Access::BulkReadOnly } else { Access::ReadOnly };
+        let file = disk.open(&segment.data_path(), access).await.map_err(|error| match error.kind {
+            DiskErrorKind::NotFound => LoadError::Gone(*segment),
+            _ => LoadError::Failed(ReadError::Disk(error.to_string())),
+        })?;
         let mut files = self.files();
         if files.files.len() >= files.count_max {
             let oldest = files.files.iter().min_by_key(|(_, (_, used))| *used).map(|(&name, _)| name);
@@ -214,20 +268,150 @@ impl Readers {
             }
         }
         let uses = files.uses;
-        files.files.insert(*segment, (Arc::clone(&file), uses));
+        files.files.insert(key, (Arc::clone(&file), uses));
         Ok(file)
     }
 
-    async fn load_one(&self, disk: &dyn Disk, chunk: &ChunkRef) -> Result<Arc<LoadedChunk>, LoadError> {
-        let key = key_of(chunk);
-        if let Some(cached) = self.cache().get(&key) {
-            return Ok(cached);
+    /// Loads chunks, as many from the front as can be read: all of them, or those before the one that fails.
+    async fn load_all(
+        &self,
+        disk: &dyn Disk,
+        chunks: &[ChunkRef],
+    ) -> (Vec<Arc<LoadedChunk>>, Option<LoadError>) {
+        let mut loaded = Vec::with_capacity(chunks.len());
+        while loaded.len() < chunks.len() {
+            let rest = &chunks[loaded.len()..];
+            match self.load_some(disk, rest).await {
+                Ok(some) => loaded.extend(some),
+                Err(error) => return (loaded, Some(error)),
+            }
         }
-        let file = self.open(disk, &chunk.segment).await?;
-        let loaded =
-            Arc::new(read_chunk(&*file, &chunk.segment, &chunk.row).await.map_err(LoadError::Failed)?);
-        self.cache().insert(key, Arc::clone(&loaded));
+        (loaded, None)
+    }
+
+    /// Loads at least the first of these chunks: from the cache, or with its neighbours from disk.
+    async fn load_some(
+        &self,
+        disk: &dyn Disk,
+        chunks: &[ChunkRef],
+    ) -> Result<Vec<Arc<LoadedChunk>>, LoadError> {
+        let span = loop {
+            // Made before the look: a ring in between is heard.
+            let loaded = self.loaded.notified();
+            tokio::pin!(loaded);
+            loaded.as_mut().enable();
+            {
+                let mut cache = self.cache();
+                let first = key_of(&chunks[0]);
+                if let Some(cached) = cache.get(&first) {
+                    return Ok(vec![cached]);
+                }
+                if !cache.loading.contains(&first) {
+                    let count = self.span(chunks, &cache);
+                    let keys = chunks[..count].iter().map(key_of).collect();
+                    break Span::begin(self, keys, &mut cache);
+                }
+            }
+            // Another loop reads it now. Loops that read do not wait here, so that this ends.
+            loaded.await;
+        };
+        let chunks = &chunks[..span.keys.len()];
+        let loaded = match self.read_span(disk, chunks).await {
+            // The first one may be readable all the same.
+            Err(LoadError::Failed(_)) if chunks.len() > 1 => self.read_span(disk, &chunks[..1]).await?,
+            other => other?,
+        };
+        let mut cache = self.cache();
+        for (key, chunk) in span.keys.iter().zip(&loaded) {
+            cache.insert(*key, Arc::clone(chunk));
+        }
+        drop(cache);
         Ok(loaded)
+    }
+
+    /// How many of these chunks, at least one, are neighbours in one file and not there yet, up to the largest read.
+    fn span(&self, chunks: &[ChunkRef], cache: &ChunkCache) -> usize {
+        let first = &chunks[0];
+        let start = first.row.position / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
+        let mut end = first.end();
+        let mut count = 1;
+        for chunk in &chunks[1..] {
+            let is_next = *chunk.segment == *first.segment && segment::follows(end, chunk.row.position);
+            // Only then it is behind the first one.
+            let fits = is_next && segment::next_block(chunk.end()) - start <= self.bulk_bytes_max as u64;
+            if !fits || cache.has(&key_of(chunk)) {
+                break;
+            }
+            end = chunk.end();
+            count += 1;
+        }
+        count
+    }
+
+    /// Reads neighbouring chunks at once, and checks them: as many from the front as are whole, or why the first is
+    /// not.
+    async fn read_span(
+        &self,
+        disk: &dyn Disk,
+        chunks: &[ChunkRef],
+    ) -> Result<Vec<Arc<LoadedChunk>>, LoadError> {
+        let (first, last) = (&chunks[0], chunks.last().expect("a span has a chunk"));
+        let name = &*first.segment;
+        let start = first.row.position;
+        let length = usize::try_from(last.end() - start).expect("reads are far below 4 GiB");
+        let is_bulk = length >= self.bulk_bytes_min;
+        let file = self.open(disk, name, is_bulk).await?;
+        let failed = |error| LoadError::Failed(failed_read(name, start, &error));
+        let (bytes, cost) = if is_bulk {
+            let block = file.alignment();
+            let before = usize::try_from(start % block as u64).expect("it is less than a block");
+            let mut buffer = self.buffers.take((before + length).next_multiple_of(block));
+            let before = file.read_around(start, length, &mut buffer).await.map_err(failed)?;
+            let cost = buffer.capacity();
+            (Bytes::from_owner(buffer).slice(before..before + length), cost)
+        } else {
+            let mut bytes = vec![0; length];
+            file.read(start, &mut bytes).await.map_err(failed)?;
+            (bytes.into(), length)
+        };
+        let mut loaded = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            let at = usize::try_from(chunk.row.position - start).expect("it lies in the span");
+            let part = bytes.slice(at..at + chunk.row.length as usize);
+            // The memory's parts that lie in no chunk are shared out among them.
+            let share = part.len() * cost / length;
+            match check_chunk(part, share, name, &chunk.row) {
+                Ok(chunk) => loaded.push(Arc::new(chunk)),
+                // Told when it is asked for by itself.
+                Err(_) if !loaded.is_empty() => break,
+                Err(error) => return Err(LoadError::Failed(error)),
+            }
+        }
+        Ok(loaded)
+    }
+}
+
+/// Chunks that are being read: others wait until this is dropped.
+struct Span<'a> {
+    readers: &'a Readers,
+    keys: Vec<ChunkKey>,
+}
+
+impl<'a> Span<'a> {
+    fn begin(readers: &'a Readers, keys: Vec<ChunkKey>, cache: &mut ChunkCache) -> Self {
+        cache.loading.extend(keys.iter().copied());
+        Span { readers, keys }
+    }
+}
+
+impl Drop for Span<'_> {
+    fn drop(&mut self) {
+        let mut cache = self.readers.cache();
+        for key in &self.keys {
+            cache.loading.remove(key);
+        }
+        drop(cache);
+        self.readers.loaded.notify_waiters();
     }
 }
 
@@ -241,62 +425,76 @@ pub(crate) async fn read_chunk(
     segment: &SegmentName,
     row: &ChunkRow,
 ) -> Result<LoadedChunk, ReadError> {
+    let mut bytes = vec![0; row.length as usize];
+    file.read(row.position, &mut bytes).await.map_err(|error| failed_read(segment, row.position, &error))?;
+    let cost = bytes.len();
+    check_chunk(bytes.into(), cost, segment, row)
+}
+
+fn failed_read(segment: &SegmentName, position: u64, error: &DiskError) -> ReadError {
+    match error.kind {
+        DiskErrorKind::EndOfFile => {
+            let what = "the segment is cut short".to_owned();
+            ReadError::Corrupt { file: segment.data_path(), position, what }
+        }
+        _ => ReadError::Disk(error.to_string()),
+    }
+}
+
+/// Checks all of a chunk.
+fn check_chunk(
+    bytes: Bytes,
+    cost: usize,
+    segment: &SegmentName,
+    row: &ChunkRow,
+) -> Result<LoadedChunk, ReadError> {
     let corrupt = |at: usize, what: &str| ReadError::Corrupt {
         file: segment.data_path(),
         position: row.position + at as u64,
         what: what.to_owned(),
     };
-    let mut bytes = vec![0; row.length as usize];
-    file.read(row.position, &mut bytes).await.map_err(|error| match error.kind {
-        DiskErrorKind::EndOfFile => corrupt(0, "the segment is cut short"),
-        _ => ReadError::Disk(error.to_string()),
-    })?;
     let (found, runs) = segment::decode_chunk(&bytes, segment.stream, row.position)
         .map_err(|fault| corrupt(fault.at, fault.what))?;
     if found != *row {
         return Err(corrupt(0, "the chunk is not the one that the index names"));
     }
     segment::check_chunk_runs(&bytes, &runs).map_err(|fault| corrupt(fault.at, fault.what))?;
-    Ok(LoadedChunk { bytes: bytes.into(), runs })
+    let cost = cost + runs.len() * size_of::<ChunkRun>();
+    Ok(LoadedChunk { bytes, runs, cost })
 }
 
-impl Jobs {
-    pub(crate) fn share(&self) -> Jobs {
-        Jobs(Arc::clone(&self.0))
-    }
+/// Ends the queue with the loop, however that ends: who waits is told.
+struct Closing(Arc<Engine>);
 
-    /// Serves jobs until the journal ends.
-    pub(crate) async fn serve(self, engine: Arc<Engine>) {
-        loop {
-            let job = tokio::select! {
-                biased;
-                () = engine.reached(Phase::Ended) => return,
-                job = async { self.0.lock().await.recv().await } => job,
-            };
-            let Some(job) = job else { return };
-            let readers = &engine.readers;
-            let mut loaded = Vec::with_capacity(job.chunks.len());
-            let mut failed = None;
-            for chunk in &job.chunks {
-                match readers.load_one(&*engine.disk, chunk).await {
-                    Ok(chunk) => loaded.push(chunk),
-                    // What was read before it can still be answered.
-                    Err(_) if !loaded.is_empty() => break,
-                    Err(error) => {
-                        failed = Some(error);
-                        break;
-                    }
-                }
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.readers.jobs.close();
+    }
+}
+
+/// Serves jobs until the journal ends.
+pub(crate) async fn run(engine: Arc<Engine>) {
+    let closing = Closing(engine);
+    let engine = &closing.0;
+    let readers = &engine.readers;
+    loop {
+        let job = tokio::select! {
+            biased;
+            () = engine.reached(Phase::Ended) => return,
+            job = readers.jobs.take() => job,
+        };
+        let wanted = match job.reply {
+            None => true,
+            Some(reply) => {
+                let (loaded, failed) = readers.load_all(&*engine.disk, &job.chunks).await;
+                // What was read before a failure can still be answered.
+                let failed = failed.filter(|_| loaded.is_empty());
+                reply.send(failed.map_or(Ok(loaded), Err)).is_ok()
             }
-            let reply = failed.map_or(Ok(loaded), Err);
-            let wanted = job.reply.send(reply).is_ok();
-            if let Some(ahead) = job.ahead.filter(|_| wanted) {
-                let nobody_waits = readers.jobs.capacity() == readers.jobs.max_capacity();
-                if nobody_waits {
-                    // An error will be met again, and told, when the chunk is asked for.
-                    let _ = readers.load_one(&*engine.disk, &ahead).await;
-                }
-            }
+        };
+        if wanted && readers.jobs.is_empty() && !job.ahead.is_empty() {
+            // Neighbours only. An error will be met again, and told, when the chunk is asked for.
+            let _ = readers.load_some(&*engine.disk, &job.ahead).await;
         }
     }
 }

@@ -7,6 +7,10 @@
 //!   chunk   | header | directory: a row per run | run bytes | run bytes | …       runs verbatim, neighbours
 //! ```
 //!
+//! A chunk begins right behind the one before it, or at the next block: large rounds are written past the kernel's
+//! cache, in blocks that nothing else was or will be written to. What lies between is zeros
+//! (docs/decisions/0031).
+//!
 //! A chunk describes itself: the index can be made again from it. How much of both files is valid stands in the
 //! checkpoint; what lies behind that is no data. Not here: when chunks are written ([`crate::drain`]) and how they
 //! are found ([`crate::shards`]).
@@ -15,6 +19,7 @@ use thalweg_journal::checksum;
 use thalweg_types::{Offset, ShardIndex, StreamId, Timestamp};
 
 use crate::layout::{get_i64, get_u32, get_u64, put_i64, put_u32, put_u64, sum_behind_first_field};
+use crate::settings::BLOCK_BYTES;
 
 /// `TWSG` in the file.
 const MAGIC_SEGMENT: u32 = u32::from_le_bytes(*b"TWSG");
@@ -142,33 +147,44 @@ pub(crate) fn chunk_bytes(runs: usize, payload: usize) -> usize {
     CHUNK_HEADER_BYTES + runs * CHUNK_RUN_BYTES + payload
 }
 
-/// Appends a chunk to `out`, which begins at `position` of its segment when it is empty.
+/// Where a chunk begins that is not right behind the one before it, which ends at `end`.
+pub(crate) fn next_block(end: u64) -> u64 {
+    end.next_multiple_of(BLOCK_BYTES as u64)
+}
+
+/// Whether a chunk may begin at `position` (or the valid part of a segment end there) when the one before it ends at
+/// `end`.
+pub(crate) fn follows(end: u64, position: u64) -> bool {
+    position == end || position == next_block(end)
+}
+
+/// Lays out, in place of what `head` holds, header and directory of the chunk of these runs that begins at `position`
+/// of its segment. Their bytes follow, in the same order.
 ///
 /// # Panics
-/// When the runs are none, or not neighbours, or their bytes not as long as they say: the drain takes them so.
-pub(crate) fn encode_chunk<'a>(
-    out: &mut Vec<u8>,
+/// When the runs are none, or not neighbours: the drain takes them so.
+pub(crate) fn encode_chunk_head(
+    head: &mut Vec<u8>,
     position: u64,
     stream: StreamId,
     shard: ShardIndex,
-    runs: impl Iterator<Item = (ChunkRun, &'a [u8])> + Clone,
+    runs: impl Iterator<Item = ChunkRun>,
 ) -> ChunkRow {
-    let start = out.len();
-    out.resize(start + CHUNK_HEADER_BYTES, 0);
+    head.clear();
+    head.resize(CHUNK_HEADER_BYTES, 0);
     let mut rows = 0u32;
-    let (mut first, mut next, mut payload) = (None, 0, 0);
+    let (mut first, mut next, mut payload) = (None, 0, 0u64);
     let (mut first_arrival, mut last_arrival) = (Timestamp::ZERO, Timestamp::ZERO);
-    for (run, bytes) in runs.clone() {
+    for run in runs {
         if first.is_none() {
             first = Some(run.first);
             next = run.first;
             first_arrival = run.arrival;
         }
         assert!(run.first == next && run.count > 0, "the runs of a chunk are neighbours");
-        assert_eq!(bytes.len(), run.length as usize, "a run has its bytes");
         next += u64::from(run.count);
         last_arrival = run.arrival;
-        payload += bytes.len();
+        payload += u64::from(run.length);
         rows += 1;
         let mut cells = [0; CHUNK_RUN_BYTES];
         put_i64(&mut cells, 0, run.arrival.as_millis());
@@ -176,35 +192,30 @@ pub(crate) fn encode_chunk<'a>(
         put_u32(&mut cells, 12, run.length);
         put_u32(&mut cells, 16, run.checksum);
         // 20: zero; 24: the key's id, zero means clear.
-        out.extend_from_slice(&cells);
+        head.extend_from_slice(&cells);
     }
     let first = first.expect("a chunk has a run");
-    let directory_end = out.len();
-    for (_, bytes) in runs {
-        out.extend_from_slice(bytes);
-    }
-    let length = u32::try_from(out.len() - start).expect("settings keep chunks under 4 GiB");
-    let header = &mut out[start..directory_end];
-    put_u32(header, 4, MAGIC_CHUNK);
-    put_u32(header, 8, shard.0);
-    put_u32(header, 12, rows);
-    put_u64(header, 16, stream.0);
-    put_u64(header, 24, first);
-    put_u64(header, 32, next - first);
-    put_i64(header, 40, first_arrival.as_millis());
-    put_i64(header, 48, last_arrival.as_millis());
-    put_u32(header, 56, length);
-    put_u32(header, 60, u32::try_from(payload).expect("it is part of the length"));
-    put_u64(header, 64, position + start as u64);
-    let sum = sum_behind_first_field(header);
-    put_u32(header, 0, sum);
+    let length = u32::try_from(head.len() as u64 + payload).expect("settings keep chunks under 4 GiB");
+    put_u32(head, 4, MAGIC_CHUNK);
+    put_u32(head, 8, shard.0);
+    put_u32(head, 12, rows);
+    put_u64(head, 16, stream.0);
+    put_u64(head, 24, first);
+    put_u64(head, 32, next - first);
+    put_i64(head, 40, first_arrival.as_millis());
+    put_i64(head, 48, last_arrival.as_millis());
+    put_u32(head, 56, length);
+    put_u32(head, 60, u32::try_from(payload).expect("it is part of the length"));
+    put_u64(head, 64, position);
+    let sum = sum_behind_first_field(head);
+    put_u32(head, 0, sum);
     ChunkRow {
         shard,
         first,
         count: next - first,
         first_arrival,
         last_arrival,
-        position: position + start as u64,
+        position,
         length,
         checksum: sum,
     }
@@ -351,9 +362,26 @@ mod tests {
     }
 
     fn sample() -> (Vec<u8>, ChunkRow) {
-        let mut bytes = Vec::new();
-        let row = encode_chunk(&mut bytes, 64, STREAM, ShardIndex(3), runs().into_iter());
+        let mut bytes = b"what was there before".to_vec();
+        let runs = runs().into_iter().map(|(run, _)| run);
+        let row = encode_chunk_head(&mut bytes, 64, STREAM, ShardIndex(3), runs);
+        bytes.extend(RUNS.concat());
         (bytes, row)
+    }
+
+    #[test]
+    fn a_chunk_follows_at_once_or_at_the_next_block() {
+        for (end, position, expected) in [
+            (64, 64, true),
+            (64, 4096, true),
+            (64, 65, false),
+            (64, 8192, false),
+            (4096, 4096, true),
+            (4096, 8192, false),
+            (4097, 4096, false),
+        ] {
+            assert_eq!(follows(end, position), expected, "{end}, {position}");
+        }
     }
 
     fn accept(bytes: &[u8]) -> Result<(), ChunkFault> {

@@ -1,5 +1,15 @@
 //! Appending chunks to one segment: its data file, and its index behind it.
 //!
+//! ```text
+//!   chunks    [ head | run | run ][ head | run … ]                       as they come
+//!   gathered  |                    |         |          |                 whole buffers, one write each
+//!   file      … old chunk ] 0 0 0 [ chunk ][ chunk   ][ chunk ] 0 0       large: from block to block, zeros between
+//!   file      … old chunk ][ chunk ][ chunk ]                             small: right behind what is there
+//! ```
+//!
+//! Much at once is written past the kernel's cache, little through it: docs/decisions/0031. No block is written both
+//! ways.
+//!
 //! Nothing written here counts before a checkpoint names the new lengths. Not here: which chunks
 //! ([`crate::drain`]).
 
@@ -9,31 +19,53 @@ use thalweg_system::disk::Access;
 use thalweg_system::{Disk, DiskError, DiskFile};
 use thalweg_types::ShardIndex;
 
+use crate::buffer_pool::{BufferPool, PooledBuffer};
 use crate::manifest::SegmentRow;
-use crate::segment::{
-    self, CHUNK_HEADER_BYTES, CHUNK_RUN_BYTES, ChunkRow, ChunkRun, HEADER_BYTES, Part, SegmentName,
-};
+use crate::segment::{self, ChunkRow, ChunkRun, HEADER_BYTES, Part, SegmentName};
+use crate::settings::{BLOCK_BYTES, Settings};
 
-/// Chunks are gathered into writes of about this size.
-const WRITE_BYTES: usize = 1024 * 1024;
+/// What every writer needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Tools<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) journal: u64,
+    pub(crate) settings: &'a Settings,
+    pub(crate) buffers: &'a Arc<BufferPool>,
+}
+
+/// How so many bytes are written.
+fn access_for(bytes: u64, settings: &Settings) -> Access {
+    if bytes >= settings.bulk_bytes_min as u64 { Access::Bulk } else { Access::Appended }
+}
 
 pub(crate) struct SegmentWriter {
     name: SegmentName,
     data: Arc<dyn DiskFile>,
     index: Arc<dyn DiskFile>,
     row: SegmentRow,
-    /// What is not written yet: the end of the data…
-    data_buffer: Vec<u8>,
-    /// …and of the index.
+    /// The end of the data that is not written yet; it begins at `written` in the file.
+    gathered: PooledBuffer,
+    written: u64,
+    /// Whether it is written past the cache, in whole blocks.
+    is_bulk: bool,
+    /// The header and directory of the chunk at hand.
+    head: Vec<u8>,
+    /// The end of the index that is not written yet.
     index_buffer: Vec<u8>,
     is_new: bool,
 }
 
 impl SegmentWriter {
-    /// Makes a new segment, empty.
-    pub(crate) async fn create(disk: &dyn Disk, journal: u64, name: SegmentName) -> Result<Self, DiskError> {
+    /// Makes a new segment, empty, for chunks of so many bytes.
+    pub(crate) async fn create(
+        tools: Tools<'_>,
+        name: SegmentName,
+        chunk_bytes: u64,
+    ) -> Result<Self, DiskError> {
+        let disk = tools.disk;
         disk.create_directory(&segment::directory(name.stream)).await?;
-        let data = disk.create(&name.data_path(), Access::Appended).await?;
+        let bytes = HEADER_BYTES as u64 + chunk_bytes;
+        let data = disk.create(&name.data_path(), access_for(bytes, tools.settings)).await?;
         let index = disk.create(&name.index_path(), Access::Appended).await?;
         let row = SegmentRow {
             revision: name.revision,
@@ -44,61 +76,125 @@ impl SegmentWriter {
             first_arrival: thalweg_types::Timestamp::MAX,
             last_arrival: thalweg_types::Timestamp::from_millis(i64::MIN),
         };
-        let data_buffer = segment::encode_header(Part::Data, journal, name).to_vec();
-        let index_buffer = segment::encode_header(Part::Index, journal, name).to_vec();
-        Ok(SegmentWriter { name, data, index, row, data_buffer, index_buffer, is_new: true })
+        let mut writer = Self::go_on(tools, name, row, 0, bytes, data, index).await?;
+        writer.gathered.extend_from_slice(&segment::encode_header(Part::Data, tools.journal, name));
+        writer.index_buffer.extend_from_slice(&segment::encode_header(Part::Index, tools.journal, name));
+        writer.is_new = true;
+        Ok(writer)
     }
 
-    /// Goes on with an open segment.
-    pub(crate) async fn open(disk: &dyn Disk, name: SegmentName, row: SegmentRow) -> Result<Self, DiskError> {
-        let data = disk.open(&name.data_path(), Access::Appended).await?;
-        let index = disk.open(&name.index_path(), Access::Appended).await?;
-        let (data_buffer, index_buffer) = (Vec::new(), Vec::new());
-        Ok(SegmentWriter { name, data, index, row, data_buffer, index_buffer, is_new: false })
+    /// Goes on with an open segment, for chunks of so many bytes.
+    pub(crate) async fn open(
+        tools: Tools<'_>,
+        name: SegmentName,
+        row: SegmentRow,
+        chunk_bytes: u64,
+    ) -> Result<Self, DiskError> {
+        let access = access_for(chunk_bytes, tools.settings);
+        let data = tools.disk.open(&name.data_path(), access).await?;
+        let index = tools.disk.open(&name.index_path(), Access::Appended).await?;
+        Self::go_on(tools, name, row, row.data_bytes, chunk_bytes, data, index).await
+    }
+
+    /// Goes on behind byte `end` of the data file.
+    async fn go_on(
+        tools: Tools<'_>,
+        name: SegmentName,
+        row: SegmentRow,
+        end: u64,
+        bytes: u64,
+        mut data: Arc<dyn DiskFile>,
+        index: Arc<dyn DiskFile>,
+    ) -> Result<Self, DiskError> {
+        let mut is_bulk = access_for(bytes, tools.settings) == Access::Bulk;
+        if data.alignment() > BLOCK_BYTES {
+            // The format knows no larger blocks.
+            is_bulk = false;
+            data = tools.disk.open(&name.data_path(), Access::Appended).await?;
+        }
+        let written = if is_bulk { segment::next_block(end) } else { end };
+        if is_bulk {
+            // At once, so that the file system finds one place for it and need not look for more at each write.
+            data.allocate(written, segment::next_block(bytes)).await?;
+        }
+        let room = bytes.next_multiple_of(BLOCK_BYTES as u64).min(tools.settings.bulk_bytes_max as u64);
+        let gathered = tools.buffers.take(usize::try_from(room).expect("it is at most a usize"));
+        let (head, index_buffer) = (Vec::new(), Vec::new());
+        Ok(SegmentWriter {
+            name,
+            data,
+            index,
+            row,
+            gathered,
+            written,
+            is_bulk,
+            head,
+            index_buffer,
+            is_new: false,
+        })
     }
 
     pub(crate) fn name(&self) -> SegmentName {
         self.name
     }
 
-    /// Whether so many bytes more are within the bound; an empty segment takes anything.
-    pub(crate) fn takes(&self, bytes: usize, segment_bytes_max: u64) -> bool {
-        self.row.chunks == 0 || self.row.data_bytes + bytes as u64 <= segment_bytes_max
-    }
-
     /// Appends a chunk of these runs.
+    ///
+    /// # Panics
+    /// When a run's bytes are not as long as it says: the drain takes them so.
     pub(crate) async fn append<'a>(
         &mut self,
         shard: ShardIndex,
-        runs: impl ExactSizeIterator<Item = (ChunkRun, &'a [u8])> + Clone,
-        payload_bytes: usize,
+        runs: impl Iterator<Item = (ChunkRun, &'a [u8])> + Clone,
     ) -> Result<ChunkRow, DiskError> {
-        let written = self.row.data_bytes - self.data_buffer.len() as u64;
-        let length = CHUNK_HEADER_BYTES + runs.len() * CHUNK_RUN_BYTES + payload_bytes;
-        self.data_buffer.reserve(length);
-        let chunk = segment::encode_chunk(&mut self.data_buffer, written, self.name.stream, shard, runs);
+        let position = self.written + self.gathered.len() as u64;
+        let rows = runs.clone().map(|(run, _)| run);
+        let chunk = segment::encode_chunk_head(&mut self.head, position, self.name.stream, shard, rows);
+        let head = std::mem::take(&mut self.head);
+        self.put(&head).await?;
+        self.head = head;
+        for (run, bytes) in runs {
+            assert_eq!(bytes.len(), run.length as usize, "a run has its bytes");
+            self.put(bytes).await?;
+        }
         self.index_buffer.extend_from_slice(&segment::encode_index_entry(&chunk));
         self.row.chunks += 1;
-        self.row.data_bytes += u64::from(chunk.length);
+        self.row.data_bytes = position + u64::from(chunk.length);
         self.row.index_bytes += segment::INDEX_ENTRY_BYTES as u64;
         self.row.first_arrival = self.row.first_arrival.min(chunk.first_arrival);
         self.row.last_arrival = self.row.last_arrival.max(chunk.last_arrival);
-        if self.data_buffer.len() >= WRITE_BYTES {
-            self.write_data().await?;
-        }
         Ok(chunk)
     }
 
-    async fn write_data(&mut self) -> Result<(), DiskError> {
-        let at = self.row.data_bytes - self.data_buffer.len() as u64;
-        self.data.write(at, &self.data_buffer).await?;
-        self.data_buffer.clear();
+    /// Gathers these bytes; writes what has been gathered whenever it fills the buffer.
+    async fn put(&mut self, mut bytes: &[u8]) -> Result<(), DiskError> {
+        loop {
+            let room = self.gathered.capacity() - self.gathered.len();
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.gathered.extend_from_slice(now);
+            if later.is_empty() {
+                return Ok(());
+            }
+            self.write_gathered().await?;
+            bytes = later;
+        }
+    }
+
+    async fn write_gathered(&mut self) -> Result<(), DiskError> {
+        self.data.write(self.written, &self.gathered).await?;
+        self.written += self.gathered.len() as u64;
+        self.gathered.clear();
         Ok(())
     }
 
     /// Makes everything durable: after this a checkpoint may name the row.
     pub(crate) async fn finish(mut self, disk: &dyn Disk) -> Result<SegmentRow, DiskError> {
-        self.write_data().await?;
+        if self.is_bulk {
+            // The last block is full, too: nothing else is ever written to it.
+            self.gathered.pad_to(BLOCK_BYTES);
+        }
+        self.write_gathered().await?;
+        self.row.data_bytes = self.written;
         let at = self.row.index_bytes - self.index_buffer.len() as u64;
         self.index.write(at, &self.index_buffer).await?;
         self.data.sync().await?;

@@ -49,14 +49,27 @@ pub struct Settings {
     pub tail_cache_idle_bytes_max: usize,
     /// An idle engine drains until no more than this is undrained. See docs/decisions/0030.
     pub idle_undrained_bytes_max: usize,
-    /// Memory of batches that is kept for the next ones, in bytes.
+    /// Batches share memory in regions of this size. 8 MiB: four huge pages, and few batches are larger than the half
+    /// of it, which have memory of their own.
+    pub batch_region_bytes: usize,
+    /// Memory of batches that is kept for the next ones, in bytes: what one round of draining frees at once
+    /// ([`Settings::drain_bytes_max`]), so that the batches of the next one find it.
+    pub batch_memory_kept_bytes_max: usize,
+    /// Memory for large writes to segments and large reads from them that is kept for the next ones, in bytes: one
+    /// of each loop that does such.
     pub buffer_pool_bytes_max: usize,
     /// When an engine counts as idle.
     pub idle_after: Duration,
     /// A chunk takes no further run that would make it larger than this; one run is never cut.
     pub chunk_bytes_max: usize,
-    /// A segment takes no further chunk that would make it larger than this.
+    /// A segment takes no further chunk that would make it larger than this, give or take a block.
     pub segment_bytes_max: u64,
+    /// What is written to a segment in one round goes past the kernel's cache, and so do reads, from this many bytes
+    /// on. See docs/decisions/0031 and 0032.
+    pub bulk_bytes_min: usize,
+    /// Such writes are gathered to this size; such reads are of at most this size, or of one chunk. A multiple of
+    /// [`BLOCK_BYTES`]. 4 MiB: what common devices take at once.
+    pub bulk_bytes_max: usize,
     /// A segment is closed once it spans a retention divided by this, so that expiry frees space evenly.
     pub segments_per_retention: u32,
     /// Chunks read from disk are kept in memory up to this many bytes.
@@ -106,10 +119,14 @@ impl Default for Settings {
             tail_cache_bytes_max: 64 * MIB,
             tail_cache_idle_bytes_max: 4 * MIB,
             idle_undrained_bytes_max: 16 * MIB,
-            buffer_pool_bytes_max: 32 * MIB,
+            batch_region_bytes: 8 * MIB,
+            batch_memory_kept_bytes_max: 96 * MIB,
+            buffer_pool_bytes_max: 16 * MIB,
             idle_after: Duration::from_secs(30),
             chunk_bytes_max: MIB,
             segment_bytes_max: 256 * MIB as u64,
+            bulk_bytes_min: 64 * KIB,
+            bulk_bytes_max: 4 * MIB,
             segments_per_retention: 24,
             chunk_cache_bytes_max: 32 * MIB,
             readers: 2,
@@ -147,9 +164,13 @@ impl Settings {
             tail_cache_bytes_max: 8 * KIB,
             tail_cache_idle_bytes_max: 0,
             idle_undrained_bytes_max: 4 * KIB,
+            batch_region_bytes: 64 * KIB,
+            batch_memory_kept_bytes_max: 64 * KIB,
             idle_after: Duration::from_secs(30),
             chunk_bytes_max: 4 * KIB,
             segment_bytes_max: 64 * KIB as u64,
+            bulk_bytes_min: 6 * KIB,
+            bulk_bytes_max: 8 * KIB,
             chunk_cache_bytes_max: 16 * KIB,
             read_queue_max: 16,
             open_files_max: 4,
@@ -190,6 +211,8 @@ impl Settings {
         rule(self.slot_bytes <= u64::from(u32::MAX), "a slot has less than 4 GiB")?;
         rule(self.queue_bytes_max >= self.request_bytes_max, "the queue takes the largest request")?;
         rule(self.request_bytes_max <= 1 << 30, "a request has at most 1 GiB")?;
+        let bulk_max = self.bulk_bytes_max as u64;
+        rule(whole(bulk_max) && bulk_max > 0, "large writes have whole blocks")?;
         rule(self.readers > 0 && self.read_queue_max > 0, "there is a reader")?;
         rule(self.segments_per_retention > 0, "a retention has at least one segment")
     }

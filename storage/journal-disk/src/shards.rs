@@ -24,6 +24,8 @@ use crate::segment::{ChunkRow, SegmentName};
 
 /// At most this many chunks are read for one answer: with tiny chunks an answer ends early instead.
 const CHUNKS_PER_READ_MAX: usize = 64;
+/// Of the chunks behind them so many may be read ahead: what one large read takes, where chunks are large.
+const CHUNKS_AHEAD_MAX: usize = 4;
 /// What a record's encoding adds at most to what limits count: its fixed part and an explicit hash key.
 const RECORD_OVERHEAD_BYTES: usize = 24;
 
@@ -62,19 +64,26 @@ pub(crate) struct ChunkRef {
     pub(crate) row: ChunkRow,
 }
 
+impl ChunkRef {
+    /// The byte of its segment behind it.
+    pub(crate) fn end(&self) -> u64 {
+        self.row.position + u64::from(self.row.length)
+    }
+}
+
 /// Where a read's records are.
 pub(crate) enum Found {
     /// Here, or nowhere: cut to the read's limits already.
     Answer(ReadAnswer),
-    /// On disk. `ahead` is what a sequential reader wants next.
+    /// On disk.
     Chunks(ChunksFound),
 }
 
-/// Chunks that hold what a read asks for.
+/// Chunks that hold what a read asks for. `ahead` are those that a sequential reader wants next.
 pub(crate) struct ChunksFound {
     pub(crate) from: Offset,
     pub(crate) chunks: Vec<ChunkRef>,
-    pub(crate) ahead: Option<ChunkRef>,
+    pub(crate) ahead: Vec<ChunkRef>,
 }
 
 /// Where the first record of a time is.
@@ -324,7 +333,7 @@ impl ShardState {
         ChunksFound {
             from,
             chunks: self.chunks.range(index..end).cloned().collect(),
-            ahead: self.chunks.get(end).cloned(),
+            ahead: self.chunks.range(end..).take(CHUNKS_AHEAD_MAX).cloned().collect(),
         }
     }
 

@@ -6,6 +6,7 @@
     reason = "a measurement looks at the process and clears its directory itself"
 )]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use thalweg_journal::{Append, AppendError, Journal, Read, Record, Run, RunOutcome};
 use thalweg_journal_disk::{DiskJournal, Settings};
-use thalweg_system::Clock;
+use thalweg_system::disk::Access;
 use thalweg_system::os::{OsClock, OsDisk, OsRandom, OsSpawn};
+use thalweg_system::{Clock, Disk};
 use thalweg_types::{ShardIndex, ShardKey, StreamId, Timestamp};
 
 const STREAM: StreamId = StreamId(1);
@@ -49,8 +51,17 @@ async fn open(name: &str) -> DiskJournal {
 }
 
 fn resident_mib() -> u64 {
+    status_mib("VmRSS")
+}
+
+/// The most that was resident at once, so far.
+fn peak_mib() -> u64 {
+    status_mib("VmHWM")
+}
+
+fn status_mib(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("Linux says so");
+    let line = status.lines().find(|line| line.starts_with(field)).expect("Linux says so");
     line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number") / 1024
 }
 
@@ -61,6 +72,43 @@ fn processor_seconds() -> (f64, f64) {
     let fields: Vec<&str> = stat.rsplit(')').next().expect("there is a name").split_whitespace().collect();
     let seconds = |index: usize| fields[index].parse::<f64>().expect("a number") / 100.0;
     (seconds(11), seconds(12))
+}
+
+/// Processor time of this process so far by thread name, in nanoseconds; and of the whole machine, of which the
+/// kernel's own threads are a part, in steps of a hundredth of a second.
+fn processor_nanos() -> BTreeMap<String, u64> {
+    let mut nanos = BTreeMap::new();
+    for task in std::fs::read_dir("/proc/self/task").expect("Linux") {
+        let path = task.expect("it can be listed").path();
+        // A thread may end meanwhile.
+        let (Ok(name), Ok(schedule)) =
+            (std::fs::read_to_string(path.join("comm")), std::fs::read_to_string(path.join("schedstat")))
+        else {
+            continue;
+        };
+        let on_processor = schedule.split_whitespace().next().expect("its first field");
+        *nanos.entry(name.trim_end().to_owned()).or_default() +=
+            on_processor.parse::<u64>().expect("a number");
+    }
+    let stat = std::fs::read_to_string("/proc/stat").expect("Linux");
+    let fields: Vec<u64> =
+        stat.lines().next().expect("a line").split_whitespace().flat_map(str::parse).collect();
+    // User, nice, system; idle and waiting are left out; interrupts, soft interrupts.
+    let busy = fields[0] + fields[1] + fields[2] + fields[5] + fields[6];
+    nanos.insert("the whole machine".to_owned(), busy * 10_000_000);
+    nanos
+}
+
+/// Prints what each thread took since `before`, by MiB.
+fn print_by_mib(before: &BTreeMap<String, u64>, bytes: usize) {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    for (name, nanos) in processor_nanos() {
+        let took = nanos - before.get(&name).copied().unwrap_or(0);
+        let by_mib = took as f64 / 1000.0 / mib;
+        if by_mib >= 0.5 {
+            println!("  {by_mib:6.1} us/MiB  {name}");
+        }
+    }
 }
 
 fn append_of(shards: u32, records: u32, data_bytes: usize) -> Append {
@@ -163,6 +211,91 @@ async fn figures() {
     }
     let elapsed = clock.monotonic().as_secs_f64();
     println!("catch-up: {records} records, {:.0} MB/s", bytes as f64 / elapsed / 1e6);
+}
+
+/// Takes the pages of every segment out of memory, so that what is read next comes from the device.
+async fn drop_segments_from_memory(disk: &dyn Disk) {
+    for stream in disk.list("seg").await.expect("it is there") {
+        for file in disk.list(&format!("seg/{stream}")).await.expect("it is there") {
+            let path = format!("seg/{stream}/{file}");
+            let file = disk.open(&path, Access::ReadOnly).await.expect("it is there");
+            file.sync().await.expect("the disk works");
+            file.drop_cache(0, u64::MAX >> 1);
+        }
+    }
+}
+
+/// Reads every shard from its start to its end; answers the bytes of the runs.
+async fn read_all(journal: &DiskJournal, shards: u32) -> usize {
+    let mut bytes = 0;
+    for index in 0..shards {
+        let shard = ShardKey { stream: STREAM, shard: ShardIndex(index) };
+        let mut read =
+            Read { shard, from: 0, records_max: 10_000, bytes_max: 10 << 20, not_before: Timestamp::ZERO };
+        loop {
+            let answer = journal.read(read).await.expect("it can be read");
+            bytes += answer.runs.iter().map(|run| run.bytes.len()).sum::<usize>();
+            read.from = answer.next;
+            if answer.next >= answer.tail.next {
+                break;
+            }
+        }
+    }
+    bytes
+}
+
+/// What the drain and the committer cost by MiB put, and the readers by MiB read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[ignore = "a measurement"]
+async fn processor_time() {
+    let _ = std::fs::remove_dir_all(directory("processor"));
+    let clock = OsClock::new();
+    for (shards, tasks, count) in [(1, 4, 1000), (8, 4, 1000), (1000, 4, 1000)] {
+        let journal = open("processor").await;
+        let stream_shards: Vec<_> = (0..shards).map(ShardIndex).collect();
+        journal.open_shards(STREAM, &stream_shards).await.expect("it takes writes");
+        // The ring has grown by then.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let append = append_of(shards, 500.max(shards), if shards > 500 { 512 } else { 1024 });
+        let bytes = tasks * count * append.bytes.len();
+        let (before, started) = (processor_nanos(), clock.monotonic());
+        let throttled = put(&journal, tasks, count, &append).await;
+        let seconds = (clock.monotonic() - started).as_secs_f64();
+        let (resident, peak) = (resident_mib(), peak_mib());
+        println!(
+            "{shards} shards: {} MiB put, {:.0} MB/s, {throttled} throttled",
+            bytes >> 20,
+            bytes as f64 / seconds / 1e6
+        );
+        println!("  {resident} MiB resident, {peak} at most, {:?}", journal.figures());
+        print_by_mib(&before, bytes);
+        let before = processor_nanos();
+        let started = clock.monotonic();
+        let undrained = journal.figures().undrained_bytes;
+        journal.shutdown().await;
+        println!("  end: {} MiB drained in {:?}", undrained >> 20, clock.monotonic() - started);
+        print_by_mib(&before, undrained);
+        drop(journal);
+        let disk = loop {
+            match OsDisk::open(directory("processor")) {
+                Ok(disk) => break disk,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        drop_segments_from_memory(&disk).await;
+        drop(disk);
+        let journal = open("processor").await;
+        let (before, started) = (processor_nanos(), clock.monotonic());
+        let bytes = read_all(&journal, shards).await;
+        let seconds = (clock.monotonic() - started).as_secs_f64();
+        println!("  catch-up: {} MiB, {:.0} MB/s", bytes >> 20, bytes as f64 / seconds / 1e6);
+        print_by_mib(&before, bytes);
+        journal.delete_stream(STREAM).await.expect("it takes writes");
+        journal.shutdown().await;
+        drop(journal);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _ = std::fs::remove_dir_all(directory("processor"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -143,7 +143,7 @@ pub trait DiskFile: Send + Sync + 'static {
     /// `EndOfFile` when the file is shorter.
     ///
     /// # Panics
-    /// When the buffer has no room for `length` and two blocks.
+    /// When the buffer has no room for the blocks around these bytes.
     fn read_around<'a>(
         &'a self,
         offset: u64,
