@@ -33,21 +33,22 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
         let mut thalweg = Figure::new("get", &workload, THALWEG);
         let mut f3 = Figure::new("get", &workload, F3);
         let until = Until::seconds(bench.seconds().min(SECONDS_MAX));
-        for _ in 0..bench.runs() {
+        for number in 0..bench.runs() {
+            let counts = bench.counts_calls(number);
             let subject = bench.thalweg();
             subject.create_stream("read", 1).await;
             fill(&subject, encoding, "read", BATCHES).await;
             let requests = pass(&subject, encoding, "read").await;
             add(
                 &mut thalweg,
-                put::closed_counted(bench, &subject, Version::Http1, LANES, &requests, until).await,
+                put::closed_counted(counts, &subject, Version::Http1, LANES, &requests, until).await,
             );
             drop(subject);
             let floors: Rc<[Request]> =
                 requests.iter().map(|request| request.for_floor(encoding, length(request))).collect();
             add(
                 &mut f3,
-                put::closed_counted(bench, &bench.floor("f3"), Version::Http1, LANES, &floors, until).await,
+                put::closed_counted(counts, &bench.floor("f3"), Version::Http1, LANES, &floors, until).await,
             );
         }
         figures.extend([thalweg, f3]);

@@ -78,22 +78,23 @@ async fn one(bench: &Bench<'_>, case: Case) -> Vec<Figure> {
     let mut hash = Figure::new("put", &workload, SHA256);
     let requests = requests(encoding, "put", records, data_bytes);
     let until = steady(bench);
-    for _ in 0..bench.runs() {
+    for number in 0..bench.runs() {
+        let counts = bench.counts_calls(number);
         let subject = bench.thalweg();
         subject.create_stream("put", SHARDS).await;
         if data_bytes > 1 << 20 {
             allow_large_records(&subject).await;
         }
         let answer_bytes = subject.answer_bytes(&requests[0]).await;
-        add(&mut thalweg, drained(closed_counted(bench, &subject, version, LANES, &requests, until).await));
+        add(&mut thalweg, drained(closed_counted(counts, &subject, version, LANES, &requests, until).await));
         drop(subject);
         let floors: Rc<[Request]> =
             requests.iter().map(|request| request.for_floor(encoding, answer_bytes)).collect();
         if !bench.options.quick {
             let plain = Until::seconds(bench.seconds());
-            add(&mut f1, closed_counted(bench, &bench.floor("f1"), version, LANES, &floors, plain).await);
+            add(&mut f1, closed_counted(counts, &bench.floor("f1"), version, LANES, &floors, plain).await);
         }
-        add(&mut f2, closed_counted(bench, &bench.floor("f2"), version, LANES, &floors, until).await);
+        add(&mut f2, closed_counted(counts, &bench.floor("f2"), version, LANES, &floors, until).await);
         if version == Version::Http1 && !bench.options.quick {
             add(&mut hash, sha256::run(&requests, 1.0));
         }
@@ -144,9 +145,9 @@ pub(crate) async fn closed(
     meter::measure(&subject.server, pool.closed(requests, until)).await
 }
 
-/// The same, and counts system calls afterwards.
+/// The same; if `counts_calls`, system calls are counted afterwards.
 pub(crate) async fn closed_counted(
-    bench: &Bench<'_>,
+    counts_calls: bool,
     subject: &Subject,
     version: Version,
     lanes: usize,
@@ -154,7 +155,7 @@ pub(crate) async fn closed_counted(
     until: Until,
 ) -> Run {
     let mut run = closed(subject, version, lanes, requests, until).await;
-    if !bench.options.quick {
+    if counts_calls {
         let mut pool = Pool::connect(subject.address(), version, lanes).await;
         syscalls::count(&mut run, subject, &mut pool, requests).await;
     }

@@ -48,21 +48,22 @@ async fn one(bench: &Bench<'_>, encoding: Encoding, version: Version, lanes: usi
     let mut f2 = Figure::new("put-record", &workload, F2);
     let requests = requests(encoding, "put");
     let until = Until::seconds(bench.seconds());
-    for _ in 0..bench.runs() {
+    for number in 0..bench.runs() {
+        let counts = bench.counts_calls(number);
         let subject = bench.thalweg();
         subject.create_stream("put", SHARDS).await;
         let answer_bytes = subject.answer_bytes(&requests[0]).await;
-        add(&mut thalweg, put::closed_counted(bench, &subject, version, lanes, &requests, until).await);
+        add(&mut thalweg, put::closed_counted(counts, &subject, version, lanes, &requests, until).await);
         drop(subject);
         let floors: Rc<[Request]> =
             requests.iter().map(|request| request.for_floor(encoding, answer_bytes)).collect();
         if !bench.options.quick {
             add(
                 &mut f1,
-                put::closed_counted(bench, &bench.floor("f1"), version, lanes, &floors, until).await,
+                put::closed_counted(counts, &bench.floor("f1"), version, lanes, &floors, until).await,
             );
         }
-        add(&mut f2, put::closed_counted(bench, &bench.floor("f2"), version, lanes, &floors, until).await);
+        add(&mut f2, put::closed_counted(counts, &bench.floor("f2"), version, lanes, &floors, until).await);
     }
     let mut figures = vec![thalweg, f1, f2];
     figures.retain(|figure| !figure.runs.is_empty());

@@ -52,6 +52,11 @@ impl<'a> Bench<'a> {
         if self.options.quick { self.options.seconds.min(2.5) } else { self.options.seconds }
     }
 
+    /// Whether system calls are counted after the run of this number: once is enough, they hardly vary.
+    pub(crate) fn counts_calls(&self, number: usize) -> bool {
+        number == 0 && !self.options.quick
+    }
+
     /// Starts the server under test, durable and with one thread for the network.
     pub(crate) fn thalweg(&self) -> Subject {
         let data = self.folder();
@@ -153,6 +158,9 @@ pub(crate) fn add(figure: &mut Figure, run: Run) {
     }
     if let Some(latency) = run.latency {
         said += &format!(", p50 {:.0} us, p99 {:.0} us", latency.p50, latency.p99);
+    }
+    if let Some(calls) = run.syscalls {
+        said += &format!(", {:.1} system calls/request", calls as f64 / run.requests as f64);
     }
     if let Some(note) = &run.note {
         said += &format!(" ({note})");
