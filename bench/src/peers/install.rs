@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::table::{Peer, Source};
+use crate::process::{GENERATOR_CORE, SERVER_CORE};
 
 /// Written when an installation is complete.
 const MARK: &str = "complete";
@@ -23,7 +24,8 @@ pub(crate) fn install(peer: &Peer, folder: &Path) -> Result<PathBuf, String> {
     // What an interrupted installation left would be taken for a complete one.
     let _ = fs::remove_dir_all(&here);
     fs::create_dir_all(&here).map_err(|error| format!("no folder for it: {error}"))?;
-    for mut command in commands(peer, &here) {
+    for command in commands(peer, &here) {
+        let mut command = on_both_cores(&command);
         // Not from a checkout, whose settings it would take.
         command.current_dir(&here).stdin(Stdio::null()).stdout(Stdio::null());
         let status = command.status().map_err(|error| format!("its package manager: {error}"))?;
@@ -79,13 +81,21 @@ fn commands(peer: &Peer, here: &Path) -> Vec<Command> {
             let mut cargo = Command::new("cargo");
             cargo.args(["install", package, "--version", peer.version, "--locked", "--quiet", "--root"]);
             cargo.arg(here);
-            // Cargo gives these to what it runs, and they are meant for this project.
-            for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
-                cargo.env_remove(variable);
-            }
             vec![cargo]
         }
     }
+}
+
+/// The same command, which would otherwise be pinned as this program is.
+fn on_both_cores(command: &Command) -> Command {
+    let mut free = Command::new("taskset");
+    free.args(["-c", &format!("{SERVER_CORE},{GENERATOR_CORE}")]);
+    free.arg(command.get_program()).args(command.get_args());
+    // Cargo gives these to what it runs, and they are meant for this project.
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        free.env_remove(variable);
+    }
+    free
 }
 
 /// What a program says about its version.
