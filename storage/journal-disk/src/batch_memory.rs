@@ -20,8 +20,8 @@ pub(crate) struct BatchMemory {
     /// For batches that would waste a region.
     large: Arc<BufferPool>,
     region_bytes: usize,
-    /// Of regions, and again of large buffers, this much is kept while no batch needs it.
-    kept_bytes_max: usize,
+    /// A region that has become free is kept while all of them together have at most this many bytes.
+    bytes_max: usize,
 }
 
 #[derive(Default)]
@@ -32,9 +32,10 @@ struct Regions {
 }
 
 impl BatchMemory {
-    pub(crate) fn new(region_bytes: usize, kept_bytes_max: usize) -> Self {
-        let large = BufferPool::new(kept_bytes_max);
-        BatchMemory { regions: Mutex::default(), large, region_bytes, kept_bytes_max }
+    pub(crate) fn new(region_bytes: usize, bytes_max: usize) -> Self {
+        // Large batches are rare; a few buffers do.
+        let large = BufferPool::new(bytes_max / 4);
+        BatchMemory { regions: Mutex::default(), large, region_bytes, bytes_max }
     }
 
     fn regions(&self) -> MutexGuard<'_, Regions> {
@@ -52,7 +53,7 @@ impl BatchMemory {
         }
         let full = regions.current.take();
         regions.busy.extend(full);
-        regions.sort(self.kept_bytes_max);
+        regions.sort(self.bytes_max);
         let mut region = regions.free.pop().unwrap_or_else(|| BufferRegion::new(self.region_bytes));
         let buffer = region.cut(bytes).expect("a region takes two of these");
         regions.current = Some(region);
@@ -71,13 +72,13 @@ impl BatchMemory {
 }
 
 impl Regions {
-    /// Finds out which regions have become free, and keeps so much of them.
-    fn sort(&mut self, kept_bytes_max: usize) {
+    /// Finds out which regions have become free, and keeps so many of them that all have at most `bytes_max`.
+    fn sort(&mut self, bytes_max: usize) {
         self.free.extend(self.busy.extract_if(.., |region| region.recycle()));
-        let mut bytes = 0;
+        let mut bytes: usize = self.busy.iter().chain(&self.current).map(BufferRegion::capacity).sum();
         self.free.retain(|region| {
             bytes += region.capacity();
-            bytes <= kept_bytes_max
+            bytes <= bytes_max
         });
     }
 }
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn regions_are_used_again_once_their_batches_are_gone() {
-        let memory = BatchMemory::new(8 * MIB, 16 * MIB);
+        let memory = BatchMemory::new(8 * MIB, 32 * MIB);
         let mut batches: Vec<_> = (0..20).map(|_| memory.take(2 * MIB)).collect();
         assert_eq!(counts(&memory), (4, 0));
         // The last of the first region stays.
@@ -103,11 +104,11 @@ mod tests {
         let first = batches.remove(0);
         batches.drain(..10);
         batches.push(memory.take(2 * MIB));
-        assert_eq!(counts(&memory), (3, 1), "two are free, of which one is current now");
+        assert_eq!(counts(&memory), (3, 0), "two are free; one is kept, and is current now");
         drop(first);
         batches.clear();
         batches.extend((0..4).map(|_| memory.take(2 * MIB)));
-        assert_eq!(counts(&memory), (1, 1), "no more is kept than the bound");
+        assert_eq!(counts(&memory), (1, 2), "all together have no more than the bound");
         memory.rest();
         assert_eq!(counts(&memory), (1, 0));
         batches.clear();

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thalweg_system::{AlignedBuffer, HUGE_PAGE};
 
 /// Smaller buffers come from the allocator's own lists, which are as good.
-const POOLED_BYTES_MIN: usize = 256 * 1024;
+const POOLED_BYTES_MIN: usize = 64 * 1024;
 /// Buffers that are kept, at most; the bound on bytes is the caller's.
-const POOLED_COUNT_MAX: usize = 32;
+const POOLED_COUNT_MAX: usize = 64;
 
 /// Buffers that nobody uses now.
 pub(crate) struct BufferPool {

@@ -13,21 +13,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::{Disk, DiskError};
 use thalweg_types::{ShardKey, StreamId, Timestamp};
 
 use crate::batch::{Batch, Entry, Kind};
 use crate::checkpoint;
-use crate::manifest::{Manifest, SegmentRow, shards_of};
+use crate::manifest::{Manifest, SegmentRow, ShardRow};
 use crate::retention::Retention;
 use crate::segment::{self, ChunkRun, HEADER_BYTES, SegmentName};
 use crate::segment_writer::{SegmentWriter, Tools};
 use crate::settings::Settings;
 use crate::shards::ChunkRef;
 
-/// A run to drain: which batch of the round, its entry, and where its bytes start in the batch.
-type Taken = (u32, Entry, usize);
+/// A run to drain: which batch of the round it is in, and where in that batch it starts.
+type Taken = (u32, ChunkRun);
+
+/// The runs of a shard to drain, and the shard as of the last one.
+struct TakenShard {
+    key: ShardKey,
+    row: ShardRow,
+    runs: Vec<Taken>,
+}
+
+/// The shards of a round. A round may have a hundred thousand runs: each costs one look into a hash table.
+#[derive(Default)]
+struct TakenShards {
+    shards: Vec<TakenShard>,
+    places: FxHashMap<ShardKey, usize>,
+}
 
 /// A chunk to write.
 struct Planned<'a> {
@@ -64,22 +79,29 @@ pub(crate) struct Place<'a> {
 ///
 /// # Panics
 /// When the batches do not follow from the manifest: they were placed by us or checked by recovery.
-fn take_in(manifest: &Manifest, batches: &[Arc<Batch>]) -> (Round, BTreeMap<ShardKey, Vec<Taken>>) {
+fn take_in(manifest: &Manifest, batches: &[Arc<Batch>]) -> (Round, Vec<TakenShard>) {
+    const FOLLOWS: &str = "the log follows from the manifest";
     let mut round =
         Round { next: manifest.clone(), chunks: BTreeMap::new(), removed: Vec::new(), deleted: Vec::new() };
-    let mut taken: BTreeMap<ShardKey, Vec<Taken>> = BTreeMap::new();
+    let mut taken = TakenShards::default();
     for (index, batch) in batches.iter().enumerate() {
         let index = u32::try_from(index).expect("a round has far fewer batches");
         for (entry, start) in batch.entries() {
-            round.next.apply(&entry, batch.end.position).expect("the log follows from the manifest");
             match entry.kind {
-                Kind::Records => taken.entry(entry.shard).or_default().push((index, entry, start)),
+                Kind::Records => {
+                    let shard = taken.shard(entry.shard, &round.next).expect(FOLLOWS);
+                    shard.row.take_records(&entry).expect(FOLLOWS);
+                    shard.runs.push((index, run_of(&entry, start)));
+                }
+                Kind::Open | Kind::Seal | Kind::Trim => {
+                    taken.put_back(entry.shard, &mut round.next);
+                    round.next.apply(&entry, batch.end.position).expect(FOLLOWS);
+                    taken.look_again(entry.shard, &round.next);
+                }
                 Kind::Delete => {
                     let stream = entry.shard.stream;
-                    let gone: Vec<ShardKey> = taken.range(shards_of(stream)).map(|(&key, _)| key).collect();
-                    for key in gone {
-                        taken.remove(&key);
-                    }
+                    taken.forget(stream);
+                    round.next.apply(&entry, batch.end.position).expect(FOLLOWS);
                     if let Some(row) = round.next.streams.remove(&stream) {
                         for (number, segment) in row.segments {
                             round.removed.push(SegmentName { stream, number, revision: segment.revision });
@@ -87,11 +109,61 @@ fn take_in(manifest: &Manifest, batches: &[Arc<Batch>]) -> (Round, BTreeMap<Shar
                     }
                     round.deleted.push(stream);
                 }
-                Kind::Open | Kind::Seal | Kind::Trim => {}
             }
         }
     }
-    (round, taken)
+    let mut shards = taken.shards;
+    shards.sort_unstable_by_key(|shard| shard.key);
+    for shard in &shards {
+        round.next.shards.insert(shard.key, shard.row);
+    }
+    (round, shards)
+}
+
+fn run_of(entry: &Entry, start: usize) -> ChunkRun {
+    ChunkRun {
+        first: entry.first,
+        count: entry.count,
+        arrival: entry.arrival,
+        length: entry.length,
+        checksum: entry.checksum,
+        start,
+    }
+}
+
+impl TakenShards {
+    /// `None` when there is no such shard.
+    fn shard(&mut self, key: ShardKey, manifest: &Manifest) -> Option<&mut TakenShard> {
+        let place = match self.places.get(&key) {
+            Some(place) => *place,
+            None => {
+                self.shards.push(TakenShard { key, row: *manifest.shards.get(&key)?, runs: Vec::new() });
+                self.places.insert(key, self.shards.len() - 1);
+                self.shards.len() - 1
+            }
+        };
+        Some(&mut self.shards[place])
+    }
+
+    /// Tells the manifest how far the shard has come, if it is one of these.
+    fn put_back(&self, key: ShardKey, manifest: &mut Manifest) {
+        if let Some(place) = self.places.get(&key) {
+            manifest.shards.insert(key, self.shards[*place].row);
+        }
+    }
+
+    /// Takes the shard as the manifest has it now, if it is one of these.
+    fn look_again(&mut self, key: ShardKey, manifest: &Manifest) {
+        if let Some(place) = self.places.get(&key) {
+            self.shards[*place].row = manifest.shards[&key];
+        }
+    }
+
+    /// The stream is gone.
+    fn forget(&mut self, stream: StreamId) {
+        self.shards.retain(|shard| shard.key.stream != stream);
+        self.places = self.shards.iter().enumerate().map(|(place, shard)| (shard.key, place)).collect();
+    }
 }
 
 /// Writes the records of these batches into segments, durably.
@@ -114,17 +186,8 @@ pub(crate) async fn write(
             rest = later;
             let segment = Arc::new(writer.name());
             for chunk in now {
-                let runs = chunk.runs.iter().map(|(batch, entry, start)| {
-                    let run = ChunkRun {
-                        first: entry.first,
-                        count: entry.count,
-                        arrival: entry.arrival,
-                        length: entry.length,
-                        checksum: entry.checksum,
-                        start: 0,
-                    };
-                    let bytes = &batches[*batch as usize].bytes[*start..*start + entry.length as usize];
-                    (run, bytes)
+                let runs = chunk.runs.iter().map(|(batch, run)| {
+                    (*run, &batches[*batch as usize].bytes[run.start..run.start + run.length as usize])
                 });
                 let row = writer.append(chunk.key.shard, runs).await?;
                 let written = round.chunks.entry(chunk.key).or_default();
@@ -138,12 +201,9 @@ pub(crate) async fn write(
 }
 
 /// Which chunks the runs of each stream will make.
-fn plan(
-    taken: &BTreeMap<ShardKey, Vec<Taken>>,
-    chunk_bytes_max: usize,
-) -> BTreeMap<StreamId, Vec<Planned<'_>>> {
+fn plan(taken: &[TakenShard], chunk_bytes_max: usize) -> BTreeMap<StreamId, Vec<Planned<'_>>> {
     let mut plans: BTreeMap<StreamId, Vec<Planned<'_>>> = BTreeMap::new();
-    for (&key, runs) in taken {
+    for &TakenShard { key, ref runs, .. } in taken {
         let chunks = plans.entry(key.stream).or_default();
         let mut rest = &runs[..];
         while !rest.is_empty() {
@@ -171,8 +231,8 @@ fn fitting(chunks: &[Planned<'_>], end: u64, segment_bytes_max: u64) -> (usize, 
 /// The runs at the front that make one chunk, and their bytes.
 fn cut_chunk(runs: &[Taken], chunk_bytes_max: usize) -> (&[Taken], usize) {
     let mut payload = 0;
-    for (count, (_, entry, _)) in runs.iter().enumerate() {
-        let next = payload + entry.length as usize;
+    for (count, (_, run)) in runs.iter().enumerate() {
+        let next = payload + run.length as usize;
         if count > 0 && segment::chunk_bytes(count + 1, next) > chunk_bytes_max {
             return (&runs[..count], payload);
         }
@@ -269,14 +329,10 @@ pub(crate) async fn remove_stream(disk: &dyn Disk, stream: StreamId) -> Result<(
 
 #[cfg(test)]
 mod tests {
-    use thalweg_types::ShardIndex;
-
     use super::*;
 
     fn run(first: u64, length: u32) -> Taken {
-        let shard = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
-        let arrival = Timestamp::ZERO;
-        (0, Entry { kind: Kind::Records, shard, first, arrival, count: 1, length, checksum: 0 }, 0)
+        (0, ChunkRun { first, count: 1, arrival: Timestamp::ZERO, length, checksum: 0, start: 0 })
     }
 
     #[track_caller]

@@ -104,7 +104,7 @@ impl DiskJournal {
             shards: table,
             cache: TailCache::new(batches, manifest.through.position, head),
             ring: Ring::new(slots, current),
-            batch_memory: BatchMemory::new(settings.batch_region_bytes, settings.batch_memory_kept_bytes_max),
+            batch_memory: BatchMemory::new(settings.batch_region_bytes, settings.batch_memory_bytes_max),
             buffers,
             status: Status::default(),
             superblocks: tokio::sync::Mutex::new(superblocks),

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
 use thalweg_journal::NotAppliedReason;
 use thalweg_system::DiskError;
 use thalweg_system::disk::DiskErrorKind;
@@ -218,17 +219,16 @@ impl Maintenance {
 
     /// Lets go of drained batches beyond the bound.
     fn evict(&self, bytes_max: usize) {
-        for batch in self.engine.cache.evict(bytes_max) {
-            let position = batch.end.position;
-            // Runs of one shard are often neighbours in the directory.
-            let mut last: Option<ShardKey> = None;
-            for (entry, _) in batch.entries() {
-                if last != Some(entry.shard) {
-                    last = Some(entry.shard);
-                    if let Some(shard) = self.engine.shards.get(entry.shard) {
-                        shard.state().evict_through(position);
-                    }
-                }
+        let evicted = self.engine.cache.evict(bytes_max);
+        let Some(last) = evicted.last() else { return };
+        // Each shard is looked for once, however many of these batches it is in.
+        let mut shards: FxHashSet<ShardKey> = FxHashSet::default();
+        for batch in &evicted {
+            shards.extend(batch.entries().map(|(entry, _)| entry.shard));
+        }
+        for key in shards {
+            if let Some(shard) = self.engine.shards.get(key) {
+                shard.state().evict_through(last.end.position);
             }
         }
     }

@@ -38,6 +38,17 @@ impl ShardRow {
     /// A shard that was just opened.
     pub(crate) const NEW: ShardRow =
         ShardRow { next: 0, last_arrival: Timestamp::ZERO, sealed: false, trimmed: 0 };
+
+    /// Takes in records. `Err` when they do not follow from what was before.
+    pub(crate) fn take_records(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        let follows = entry.first == self.next && entry.arrival >= self.last_arrival;
+        if self.sealed || !follows || entry.count == 0 {
+            return Err("records that do not follow the shard's last ones");
+        }
+        self.next += u64::from(entry.count);
+        self.last_arrival = entry.arrival;
+        Ok(())
+    }
 }
 
 /// The segments of a stream.
@@ -103,17 +114,7 @@ impl Manifest {
             return Err("an entry for a shard that does not exist");
         };
         match entry.kind {
-            Kind::Records => {
-                if row.sealed
-                    || entry.first != row.next
-                    || entry.arrival < row.last_arrival
-                    || entry.count == 0
-                {
-                    return Err("records that do not follow the shard's last ones");
-                }
-                row.next += u64::from(entry.count);
-                row.last_arrival = entry.arrival;
-            }
+            Kind::Records => row.take_records(entry)?,
             Kind::Seal => {
                 if entry.first != row.next {
                     return Err("a seal elsewhere than at the shard's end");

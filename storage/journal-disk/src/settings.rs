@@ -52,9 +52,9 @@ pub struct Settings {
     /// Batches share memory in regions of this size. 8 MiB: four huge pages, and few batches are larger than the half
     /// of it, which have memory of their own.
     pub batch_region_bytes: usize,
-    /// Memory of batches that is kept for the next ones, in bytes: what one round of draining frees at once
-    /// ([`Settings::drain_bytes_max`]), so that the batches of the next one find it.
-    pub batch_memory_kept_bytes_max: usize,
+    /// Memory of batches that are gone is kept for the next ones while all that batches have is at most this, in
+    /// bytes. What is undrained at most: so much is in use between two rounds of draining anyway.
+    pub batch_memory_bytes_max: usize,
     /// Memory for large writes to segments and large reads from them that is kept for the next ones, in bytes: one
     /// of each loop that does such.
     pub buffer_pool_bytes_max: usize,
@@ -120,7 +120,7 @@ impl Default for Settings {
             tail_cache_idle_bytes_max: 4 * MIB,
             idle_undrained_bytes_max: 16 * MIB,
             batch_region_bytes: 8 * MIB,
-            batch_memory_kept_bytes_max: 96 * MIB,
+            batch_memory_bytes_max: 256 * MIB,
             buffer_pool_bytes_max: 16 * MIB,
             idle_after: Duration::from_secs(30),
             chunk_bytes_max: MIB,
@@ -165,7 +165,7 @@ impl Settings {
             tail_cache_idle_bytes_max: 0,
             idle_undrained_bytes_max: 4 * KIB,
             batch_region_bytes: 64 * KIB,
-            batch_memory_kept_bytes_max: 64 * KIB,
+            batch_memory_bytes_max: 64 * KIB,
             idle_after: Duration::from_secs(30),
             chunk_bytes_max: 4 * KIB,
             segment_bytes_max: 64 * KIB as u64,
