@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use thalweg_types::{FollowingDigits, SequenceNumber, ShardIndex};
 
-use super::records::{SEQUENCE_NUMBER, SHARD_ID, sequence_number, shard_id};
+use super::records::{SEQUENCE_NUMBER, SHARD_ID, sequence_number, shard_id, shard_id_text};
 use crate::Protocol;
 use crate::aws_cbor::Cbor;
 use crate::aws_json::Json;
@@ -50,7 +50,7 @@ const ENTRY_OVERHEAD: usize = 48;
 /// What the answer takes beside its entries.
 const ANSWER_OVERHEAD: usize = 96;
 
-/// A run of fewer records is not worth remembering its last entry.
+/// So many records a run has on the average when their digits are made of each other.
 const RUN_SHARED_MIN: usize = 4;
 
 /// Appends the answer to a PutRecords: one result per record, in the request's order. Goes through the results
@@ -98,19 +98,22 @@ fn put_records<'a, N: Notation>(
     N::integer(out, failed);
     N::member(out, "Records");
     N::open_list(out);
+    // A run of few records is not worth remembering its digits.
     let are_shared = runs.len() * RUN_SHARED_MIN <= placed;
-    let mut entries: Vec<Option<Entry>> = vec![None; if are_shared { runs.len() } else { 0 }];
+    let mut shared: Vec<Option<FollowingDigits>> = vec![None; if are_shared { runs.len() } else { 0 }];
+    let mut last = None;
     for result in results {
         N::element(out);
         match result {
             PutResult::Placed { run, place } => {
                 let PlacedRun { shard, first } = runs[run as usize];
                 let number = first.following(place);
-                match entries.get_mut(run as usize) {
-                    None => {
-                        entry::<N>(out, number.digits().as_bytes(), shard);
+                match shared.get_mut(run as usize) {
+                    None => entry::<N>(out, &mut last, number.digits().as_bytes(), shard),
+                    Some(digits) => {
+                        let digits = digits.get_or_insert_with(|| FollowingDigits::new(number));
+                        entry::<N>(out, &mut last, digits.go_to(number).as_bytes(), shard);
                     }
-                    Some(last) => Entry::write::<N>(last, out, number, shard),
                 }
             }
             PutResult::Failed { code, message } => {
@@ -128,53 +131,43 @@ fn put_records<'a, N: Notation>(
     N::close_map(out);
 }
 
-/// What a record is answered that is stored. Returns where the digits are.
-#[inline]
-fn entry<N: Notation>(out: &mut Vec<u8>, digits: &[u8], shard: ShardIndex) -> usize {
-    N::open_map(out);
-    N::member(out, "SequenceNumber");
-    let start = out.len() + N::plain_text_head(digits.len());
-    N::plain_text(out, digits);
-    shard_id::<N>(out, "ShardId", shard);
-    N::close_map(out);
-    start
-}
-
-/// The last entry of a run. The next one is a copy with a few other digits.
-#[derive(Clone)]
+/// The entry of a record that is stored, as it was written last: the next one is a copy with other digits.
 struct Entry {
-    digits: FollowingDigits,
     /// Where it is in the answer.
     place: Range<usize>,
-    /// Where the digits begin in it, and how many they are.
-    digits_start: usize,
-    digits_length: usize,
+    /// Where the sequence number is in it.
+    digits: Range<usize>,
+    /// Where the shard id is in it.
+    shard: Range<usize>,
 }
 
-impl Entry {
-    #[inline]
-    fn write<N: Notation>(
-        last: &mut Option<Entry>,
-        out: &mut Vec<u8>,
-        number: SequenceNumber,
-        shard: ShardIndex,
-    ) {
-        let start = out.len();
-        if let Some(Entry { digits, place, digits_start, digits_length }) = last {
-            let text = digits.go_to(number).as_bytes();
-            // As good as always.
-            if text.len() == *digits_length {
-                out.extend_from_within(place.clone());
-                out[start + *digits_start..][..text.len()].copy_from_slice(text);
-                return;
-            }
-        }
-        let mut digits = FollowingDigits::new(number);
-        let text = digits.go_to(number).as_bytes();
-        let digits_length = text.len();
-        let digits_start = entry::<N>(out, text, shard) - start;
-        *last = Some(Entry { digits, place: start..out.len(), digits_start, digits_length });
+/// What a record is answered that is stored.
+#[inline]
+fn entry<N: Notation>(out: &mut Vec<u8>, last: &mut Option<Entry>, digits: &[u8], shard: ShardIndex) {
+    let shard = shard_id_text(shard);
+    let start = out.len();
+    if let Some(last) = last
+        && last.digits.len() == digits.len()
+    {
+        out.extend_from_within(last.place.clone());
+        let copy = &mut out[start..];
+        copy[last.digits.clone()].copy_from_slice(digits);
+        copy[last.shard.clone()].copy_from_slice(&shard);
+        return;
     }
+    N::open_map(out);
+    let digits = text::<N>(out, "SequenceNumber", digits, start);
+    let shard = text::<N>(out, "ShardId", &shard, start);
+    N::close_map(out);
+    *last = Some(Entry { place: start..out.len(), digits, shard });
+}
+
+/// A member that is plain text. Answers where the text is, counted from `start`.
+fn text<N: Notation>(out: &mut Vec<u8>, member: &str, text: &[u8], start: usize) -> Range<usize> {
+    N::member(out, member);
+    let text_start = out.len() + N::plain_text_head(text.len()) - start;
+    N::plain_text(out, text);
+    text_start..text_start + text.len()
 }
 
 /// Appends the answer to a PutRecord.

@@ -263,7 +263,7 @@ pub(super) fn shard_id<N: Notation>(out: &mut Vec<u8>, member: &str, shard: Shar
 }
 
 /// As [`ShardIndex`] displays itself, without the formatter.
-fn shard_id_text(shard: ShardIndex) -> [u8; SHARD_ID] {
+pub(super) fn shard_id_text(shard: ShardIndex) -> [u8; SHARD_ID] {
     let mut text = *b"shardId-000000000000";
     let mut index = shard.0;
     for digit in text.iter_mut().rev() {
