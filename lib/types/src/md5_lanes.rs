@@ -106,18 +106,22 @@ fn place<const LANES: usize>(blocks: &mut Blocks<LANES>, lane: usize, text: &[u8
     for (word, block) in words.iter().zip(&mut *blocks) {
         block[lane] = u32::from_le_bytes(*word);
     }
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    last[rest.len()] = 0x80;
-    blocks[words.len()][lane] = u32::from_le_bytes(last);
+    // Of the rest, by its length: what a loop, or a copy, would take longer to find out.
+    let last = match *rest {
+        [] => 0x80,
+        [a] => u32::from_le_bytes([a, 0x80, 0, 0]),
+        [a, b] => u32::from_le_bytes([a, b, 0x80, 0]),
+        [a, b, c, ..] => u32::from_le_bytes([a, b, c, 0x80]),
+    };
+    blocks[words.len()][lane] = last;
     blocks[14][lane] = text.len() as u32 * 8;
 }
 
 /// A lane's digest, as a big-endian number.
 #[inline]
 fn number<const LANES: usize>(digests: &Digests<LANES>, lane: usize) -> HashKey {
-    let [a, b, c, d] = digests.map(|words| u128::from(words[lane].swap_bytes()));
-    HashKey(a << 96 | b << 64 | c << 32 | d)
+    let word = |place: usize| u128::from(digests[place][lane].swap_bytes());
+    HashKey(word(0) << 96 | word(1) << 64 | word(2) << 32 | word(3))
 }
 
 /// What the state is before the first block.
