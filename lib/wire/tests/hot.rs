@@ -79,6 +79,9 @@ const SCANNERS: [Scanned; 3] = [
     |protocol, body| Some(get_records_tree(&GetRecords::scan(protocol, body)?)),
 ];
 
+/// As the first of the scanners, by guessing.
+const GUESSER: Scanned = |protocol, body| put_records_tree(&PutRecords::guess(protocol, body)?).ok();
+
 /// A decoded tree with the blobs that a schema would make of texts, nulls left out and members sorted.
 fn normal(value: Value) -> Value {
     match value {
@@ -106,7 +109,7 @@ fn normal(value: Value) -> Value {
 /// The rule that lets the scanners exist.
 #[track_caller]
 fn check_agreement(protocol: Protocol, body: &[u8]) {
-    for scanner in SCANNERS {
+    for scanner in SCANNERS.into_iter().chain([GUESSER]) {
         if let Some(scanned) = scanner(protocol, body) {
             let decoded = protocol.decode(body).expect("what a scanner accepts is well formed");
             assert_eq!(normal(scanned), normal(decoded), "{}", String::from_utf8_lossy(body));
@@ -294,7 +297,101 @@ trait ShuffleMembers: Strategy<Value = Vec<(&'static str, Value)>> + Sized + 'st
 
 impl<S: Strategy<Value = Vec<(&'static str, Value)>> + 'static> ShuffleMembers for S {}
 
+/// A record as JSON, in one of the ways to write it.
+fn json_record(data: &str, key: &str, style: usize) -> String {
+    match style {
+        0 => format!(r#"{{"Data":"{data}","PartitionKey":"{key}"}}"#),
+        1 => format!(r#"{{"PartitionKey": "{key}", "Data": "{data}"}}"#),
+        2 => format!(r#"{{"Data":"{data}","PartitionKey":"{key}","ExplicitHashKey":"0"}}"#),
+        _ => format!(r#"{{ "Data" : "{data}" }}"#),
+    }
+}
+
+#[test]
+fn a_wrong_guess_does_not_decode() {
+    let short = json_record("AAAA", "0123456789", 0);
+    // As long as the data of three short records and all between them: a quote is where the first record has it.
+    let within = format!(r#"AAAA","PartitionKey":"0123456789"}},{short},{{"Data":"AAAA"#);
+    assert!(within.len().is_multiple_of(4), "or it is no base64 at first sight");
+    let long = json_record(&"x".repeat(within.len()), "0123456789", 0);
+    let body = format!(r#"{{"StreamName":"s","Records":[{long},{short},{short},{short},{short}]}}"#);
+    let guessed = PutRecords::guess(Protocol::AwsJson11, body.as_bytes()).expect("it looks like that");
+    assert_eq!(guessed.records.len(), 3);
+    assert!(guessed.records[1].data.check().is_err());
+    check_taken(&body, PUT_RECORDS);
+}
+
+#[test]
+fn records_that_look_alike_are_guessed() {
+    for style in 0..4 {
+        for protocol in PROTOCOLS {
+            let records: Vec<String> = [("AAA=", "k"), ("BBBB", "l"), ("CA==", "\u{7f}")]
+                .into_iter()
+                .map(|(data, key)| json_record(data, key, style))
+                .collect();
+            let body = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+            let mut encoded = body.clone().into_bytes();
+            if protocol == Protocol::AwsCbor11 {
+                encoded.clear();
+                let tree = normal(Protocol::AwsJson11.decode(body.as_bytes()).expect("it is JSON"));
+                protocol.encode(&tree, &mut encoded);
+            }
+            let scanned = PutRecords::scan(protocol, &encoded);
+            assert_eq!(PutRecords::guess(protocol, &encoded), scanned, "{body}");
+        }
+    }
+    // What is no record is none when it looks like one.
+    for (data, key) in
+        [("====", "k"), ("DD-D", "k"), ("DDDD", "\""), ("DDDD", "\\"), ("DDDD", "\n"), ("D\\/D", "k")]
+    {
+        for style in 0..2 {
+            let records = [json_record("AAAA", "k", style), json_record(data, key, style)];
+            let body = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+            assert_eq!(GUESSER(Protocol::AwsJson11, body.as_bytes()), None, "{body}");
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn guesses_agree_with_scans(
+        records in proptest::collection::vec(
+            (prop_oneof![3 => Just(24usize), 1 => 0usize..60], prop_oneof!["[a-z]{4}", "[a-z\"\\\\é]{0,6}"], any::<u8>()),
+            0..40,
+        ),
+        style in 0usize..4,
+        another_style in prop::option::weighted(0.2, 0usize..4),
+        damage in prop::option::weighted(0.5, (any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let tree = |(length, key, byte): &(usize, String, u8)| {
+            map(vec![("Data", Value::Bytes(vec![*byte; *length].into())), ("PartitionKey", text(key))])
+        };
+        let tree = map(vec![("Records", Value::List(records.iter().map(tree).collect()))]);
+        let mut cbor = Vec::new();
+        Protocol::AwsCbor11.encode(&tree, &mut cbor);
+        let json: Vec<String> = records
+            .iter()
+            .enumerate()
+            .map(|(number, (length, key, byte))| {
+                let style = if number % 3 == 2 { another_style.unwrap_or(style) } else { style };
+                json_record(&base64_simd::STANDARD.encode_to_string(vec![*byte; *length]), key, style)
+            })
+            .collect();
+        let json = format!(r#"{{"Records":[{}]}}"#, json.join(",")).into_bytes();
+        for (protocol, mut body) in [(Protocol::AwsJson11, json), (Protocol::AwsCbor11, cbor)] {
+            if let Some((place, byte)) = damage {
+                let place = place.index(body.len());
+                body[place] = byte;
+            }
+            let (guessed, scanned) = (GUESSER(protocol, &body), SCANNERS[0](protocol, &body));
+            prop_assert!(guessed.is_none() || guessed == scanned, "{}", String::from_utf8_lossy(&body));
+            if protocol == Protocol::AwsCbor11 {
+                prop_assert_eq!(guessed, scanned);
+            }
+            check_agreement(protocol, &body);
+        }
+    }
+
     #[test]
     fn scanners_agree_with_the_decoder(request in requests()) {
         for protocol in PROTOCOLS {

@@ -101,12 +101,12 @@ impl<'a> Scan<'a> for CborScan<'a> {
 
     #[inline]
     fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.piece(TEXT)?).ok()
+        Self::text_of(self.piece(TEXT)?)
     }
 
     #[inline]
     fn data(&mut self) -> Option<Data<'a>> {
-        self.piece(BYTES).map(Data::Raw)
+        Self::data_of(self.piece(BYTES)?)
     }
 
     fn number(&mut self) -> Option<i64> {
@@ -115,5 +115,25 @@ impl<'a> Scan<'a> for CborScan<'a> {
 
     fn ended(&mut self) -> bool {
         self.rest.is_empty()
+    }
+
+    #[inline]
+    fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline]
+    fn skip(&mut self, bytes: usize) {
+        self.rest = &self.rest[bytes..];
+    }
+
+    #[inline]
+    fn text_of(bytes: &'a [u8]) -> Option<&'a str> {
+        std::str::from_utf8(bytes).ok()
+    }
+
+    #[inline]
+    fn data_of(bytes: &'a [u8]) -> Option<Data<'a>> {
+        Some(Data::Raw(bytes))
     }
 }

@@ -132,7 +132,8 @@ fn decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-fn is_escaped(byte: u8) -> bool {
+/// What cannot stand in a string as it is.
+pub(super) fn is_escaped(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 

@@ -2,6 +2,7 @@
 
 use memchr::{memchr, memchr2};
 
+use super::encode::is_escaped;
 use crate::hot::Data;
 use crate::hot::scan::{Open, Scan};
 
@@ -116,11 +117,7 @@ impl<'a> Scan<'a> for JsonScan<'a> {
 
     #[inline]
     fn text(&mut self) -> Option<&'a str> {
-        let text = self.string()?;
-        if text.iter().fold(false, |any, byte| any | (*byte < 0x20)) {
-            return None;
-        }
-        std::str::from_utf8(text).ok()
+        Self::text_of(self.string()?)
     }
 
     /// Ends at the first quote, even at one that is escaped: what is before that is no base64, so that it does not
@@ -151,5 +148,29 @@ impl<'a> Scan<'a> for JsonScan<'a> {
 
     fn ended(&mut self) -> bool {
         self.peek().is_none()
+    }
+
+    #[inline]
+    fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline]
+    fn skip(&mut self, bytes: usize) {
+        self.rest = &self.rest[bytes..];
+    }
+
+    #[inline]
+    fn text_of(bytes: &'a [u8]) -> Option<&'a str> {
+        // A fold instead of a search: it has no early exit, so that the compiler can do many bytes at once.
+        if bytes.iter().fold(false, |any, byte| any | is_escaped(*byte)) {
+            return None;
+        }
+        std::str::from_utf8(bytes).ok()
+    }
+
+    #[inline]
+    fn data_of(bytes: &'a [u8]) -> Option<Data<'a>> {
+        Data::base64(bytes)
     }
 }

@@ -6,6 +6,7 @@
 //! `tests/hot.rs`.
 
 mod answers;
+mod likeness;
 mod records;
 mod requests;
 pub(crate) mod scan;

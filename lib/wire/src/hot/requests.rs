@@ -2,6 +2,7 @@
 
 use thalweg_types::limits::PUT_RECORDS_COUNT_MAX;
 
+use super::likeness::Likeness;
 use super::scan::{Scan, once};
 use crate::Protocol;
 use crate::aws_cbor::CborScan;
@@ -126,18 +127,29 @@ pub struct GetRecords<'a> {
 impl<'a> PutRecords<'a> {
     /// Reads a body, or declines.
     pub fn scan(protocol: Protocol, body: &'a [u8]) -> Option<Self> {
+        Self::read(protocol, body, false)
+    }
+
+    /// Reads a body in a shorter time: records that look like those before them are taken to be so. What it reads is
+    /// right if all data decodes; else it may be anything, and whoever gets no further must [`PutRecords::scan`].
+    /// Declines what a scan declines, and more.
+    pub fn guess(protocol: Protocol, body: &'a [u8]) -> Option<Self> {
+        Self::read(protocol, body, true)
+    }
+
+    fn read(protocol: Protocol, body: &'a [u8], guess: bool) -> Option<Self> {
         match protocol {
-            Protocol::AwsJson11 => Self::read(JsonScan::new(body)),
-            Protocol::AwsCbor11 => Self::read(CborScan::new(body)),
+            Protocol::AwsJson11 => Self::walk(JsonScan::new(body), guess),
+            Protocol::AwsCbor11 => Self::walk(CborScan::new(body), guess),
         }
     }
 
-    fn read(mut scan: impl Scan<'a>) -> Option<Self> {
+    fn walk(mut scan: impl Scan<'a>, guess: bool) -> Option<Self> {
         let (mut stream_name, mut stream_arn, mut records) = (None, None, None);
         let mut request = scan.open_map()?;
         while let Some(name) = scan.member(&mut request)? {
             match name {
-                b"Records" => once(&mut records, entries(&mut scan))?,
+                b"Records" => once(&mut records, entries(&mut scan, guess))?,
                 b"StreamName" => once(&mut stream_name, scan.text())?,
                 b"StreamARN" => once(&mut stream_arn, scan.text())?,
                 _ => return None,
@@ -148,30 +160,44 @@ impl<'a> PutRecords<'a> {
     }
 }
 
-fn entries<'a>(scan: &mut impl Scan<'a>) -> Option<Vec<PutEntry<'a>>> {
+fn entries<'a>(scan: &mut impl Scan<'a>, guess: bool) -> Option<Vec<PutEntry<'a>>> {
     let mut entries = Vec::new();
+    let mut likeness = Likeness::new(guess);
     let mut list = scan.open_list()?;
     while scan.element(&mut list)? {
         if entries.len() == PUT_RECORDS_COUNT_MAX {
             return None;
         }
-        let (mut data, mut partition_key, mut explicit_hash_key) = (None, None, None);
-        let mut entry = scan.open_map()?;
-        while let Some(name) = scan.member(&mut entry)? {
-            match name {
-                b"Data" => once(&mut data, scan.data())?,
-                b"PartitionKey" => once(&mut partition_key, scan.text())?,
-                b"ExplicitHashKey" => once(&mut explicit_hash_key, scan.text())?,
-                _ => return None,
+        let entry = match likeness.take(scan) {
+            Some(entry) => entry,
+            None => {
+                let start = scan.rest();
+                let entry = entry(scan)?;
+                likeness.walked(&start[..start.len() - scan.rest().len()], &entry);
+                entry
             }
-        }
+        };
         if entries.is_empty() {
             // Once, for as many as there may be: 32 KiB that are not touched cost nothing, growing does.
             entries.reserve_exact(PUT_RECORDS_COUNT_MAX);
         }
-        entries.push(PutEntry { partition_key, explicit_hash_key, data: data? });
+        entries.push(entry);
     }
     Some(entries)
+}
+
+fn entry<'a>(scan: &mut impl Scan<'a>) -> Option<PutEntry<'a>> {
+    let (mut data, mut partition_key, mut explicit_hash_key) = (None, None, None);
+    let mut entry = scan.open_map()?;
+    while let Some(name) = scan.member(&mut entry)? {
+        match name {
+            b"Data" => once(&mut data, scan.data())?,
+            b"PartitionKey" => once(&mut partition_key, scan.text())?,
+            b"ExplicitHashKey" => once(&mut explicit_hash_key, scan.text())?,
+            _ => return None,
+        }
+    }
+    Some(PutEntry { partition_key, explicit_hash_key, data: data? })
 }
 
 impl<'a> PutRecord<'a> {

@@ -28,6 +28,17 @@ pub(crate) trait Scan<'a> {
     fn number(&mut self) -> Option<i64>;
     /// Whether nothing but white space is left.
     fn ended(&mut self) -> bool;
+    /// What is left.
+    fn rest(&self) -> &'a [u8];
+    /// Leaves out so many bytes of the rest.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    fn skip(&mut self, bytes: usize);
+    /// The text that these bytes are, if [`Scan::text`] may find it so.
+    fn text_of(bytes: &'a [u8]) -> Option<&'a str>;
+    /// The blob that these bytes are, if [`Scan::data`] may find it so, or if it does not decode.
+    fn data_of(bytes: &'a [u8]) -> Option<Data<'a>>;
 }
 
 /// Stores a member's value; declines the second one of a name.

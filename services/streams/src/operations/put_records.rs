@@ -58,14 +58,17 @@ pub(crate) async fn run(
 
 /// From the encoded body; None: by the ordinary path.
 pub(crate) fn hot<'a>(streams: &'a Streams, call: &'a Call, body: &'a Bytes) -> HotAnswer<'a> {
-    let request = PutRecords::scan(call.protocol, body)?;
-    let arn_is_plain = request.stream_arn.is_none_or(hot::arn_is_plain);
-    if request.records.is_empty() || !arn_is_plain || !request.records.iter().all(hot::record_is_plain) {
-        return None;
-    }
-    let batch = prepare(streams, &request, None, false).ok()?;
-    // The scanned request ends here: nothing of it is held while the journal writes.
-    drop(request);
+    let batch = |request: PutRecords<'_>| {
+        let arn_is_plain = request.stream_arn.is_none_or(hot::arn_is_plain);
+        if request.records.is_empty() || !arn_is_plain || !request.records.iter().all(hot::record_is_plain) {
+            return None;
+        }
+        // The scanned request ends here: nothing of it is held while the journal writes.
+        prepare(streams, &request, None, false).ok()
+    };
+    // A batch has decoded all data: then what was guessed is right.
+    let guessed = PutRecords::guess(call.protocol, body).and_then(batch);
+    let batch = guessed.or_else(|| PutRecords::scan(call.protocol, body).and_then(batch))?;
     Some(Box::pin(async move {
         let outcome = put::place(streams, batch).await?;
         let texts = outcome.texts(&streams.settings.account);
