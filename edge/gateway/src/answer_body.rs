@@ -25,6 +25,8 @@ enum Content {
     /// Events as they come.
     Events {
         stream: EventStream,
+        /// Something was sent since others had their turn.
+        is_ahead: bool,
         /// Completes when the gateway shuts down: the stream then ends between two events, as if its time were up.
         draining: BoxFuture<'static, ()>,
     },
@@ -38,7 +40,7 @@ impl AnswerBody {
     }
 
     pub(crate) fn events(stream: EventStream, draining: BoxFuture<'static, ()>) -> Self {
-        AnswerBody { content: Content::Events { stream, draining }, _in_flight: None }
+        AnswerBody { content: Content::Events { stream, is_ahead: false, draining }, _in_flight: None }
     }
 
     /// Keeps the request in flight until this body is gone.
@@ -62,14 +64,24 @@ impl Body for AnswerBody {
                 return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
             Content::Ended => return Poll::Ready(None),
-            Content::Events { stream, draining } => {
+            Content::Events { is_ahead, .. } if *is_ahead => {
+                // A client that reads as fast as its socket takes would have the thread for itself. And subscriptions
+                // that read the same stay together so, and share what is encoded.
+                *is_ahead = false;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Content::Events { stream, is_ahead, draining } => {
                 let polled = match draining.as_mut().poll(context) {
                     Poll::Ready(()) => Ok(Poll::Ready(None)),
                     Poll::Pending => catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(context))),
                 };
                 match polled {
                     Ok(Poll::Pending) => return Poll::Pending,
-                    Ok(Poll::Ready(Some(events))) => return Poll::Ready(Some(Ok(Frame::data(events)))),
+                    Ok(Poll::Ready(Some(events))) => {
+                        *is_ahead = true;
+                        return Poll::Ready(Some(Ok(Frame::data(events))));
+                    }
                     Ok(Poll::Ready(None)) => None,
                     Err(_) => {
                         tracing::error!("an event stream panicked; its client is told so");
@@ -99,5 +111,41 @@ impl Body for AnswerBody {
             Content::Events { .. } => SizeHint::default(),
             Content::Ended => SizeHint::with_exact(0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    /// Counts its wakes.
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn an_event_stream_lets_others_have_their_turn_after_each_event() {
+        let events = ["one", "two"].map(|text| Bytes::from_static(text.as_bytes()));
+        let stream = Box::pin(futures_util::stream::iter(events.clone()));
+        let mut body = AnswerBody::events(stream, Box::pin(std::future::pending()));
+        let wakes = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));
+        for (number, event) in events.into_iter().enumerate() {
+            let Poll::Ready(Some(Ok(frame))) = poll() else { panic!("an event is there") };
+            assert_eq!(frame.into_data().ok(), Some(event));
+            assert!(poll().is_pending());
+            assert_eq!(wakes.0.load(Ordering::Relaxed), number + 1, "it goes on by itself");
+        }
+        assert!(matches!(poll(), Poll::Ready(None)));
     }
 }
