@@ -3,6 +3,7 @@
 //! ```text
 //!  subscriptions   who reads which shard: the five-second rule, take-over
 //!  subscription    one SubscribeToShard session, as a stream of frames that somebody polls
+//!  interruptions   what ends a subscription's wait beside records
 //!  frames          events, encoded once and shared by the subscriptions that read alike
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 mod event;
 mod frames;
+mod interruptions;
 mod subscription;
 mod subscriptions;
 

@@ -22,6 +22,7 @@ use thalweg_wire::Protocol;
 use tokio::sync::watch;
 
 use super::frames::{Frame, FrameKey};
+use super::interruptions::Interruptions;
 use super::subscriptions::{Key, Ticket, TooSoon};
 use super::{FanOut, event};
 use crate::consumer::Consumer;
@@ -59,6 +60,7 @@ struct Subscription {
     tail: TailWatch,
     snapshots: watch::Receiver<Arc<Stream>>,
     closing: watch::Receiver<bool>,
+    interruptions: Interruptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,8 @@ pub(crate) fn begin(streams: Arc<Streams>, beginning: &Beginning<'_>) -> Result<
         errors::subscription_exists(account, stream, shard.index, consumer.name.as_str())
     })?;
     let closing = streams.fan_out.closing.subscribe();
+    let interruptions =
+        Interruptions::new(Arc::clone(&streams.clock), &snapshots, [&ticket.displaced, &closing]);
     let subscription = Subscription {
         streams,
         key,
@@ -109,6 +113,7 @@ pub(crate) fn begin(streams: Arc<Streams>, beginning: &Beginning<'_>) -> Result<
         tail,
         snapshots,
         closing,
+        interruptions,
     };
     Ok(Box::pin(futures_util::stream::unfold(subscription, |mut subscription| async {
         let frame = subscription.next().await?;
@@ -142,10 +147,7 @@ impl Subscription {
                     // Whatever happens, the next step looks at all of it again.
                     let deleted = tokio::select! {
                         tail = self.tail.changed() => tail.deleted,
-                        _ = self.snapshots.changed() => false,
-                        _ = self.ticket.displaced.changed() => false,
-                        _ = self.closing.changed() => false,
-                        () = self.streams.clock.sleep(until.saturating_sub(now)) => false,
+                        () = self.interruptions.next(now, until) => false,
                     };
                     if deleted {
                         self.phase = Phase::Over;
@@ -163,8 +165,6 @@ impl Subscription {
         if *self.closing.borrow() || now >= self.ends_at {
             return Step::End(None);
         }
-        // Seen from here on; whatever is newer wakes.
-        self.snapshots.mark_unchanged();
         let Some(stream) = self.streams.stream(self.key.shard.stream) else {
             return Step::End(Some(self.gone(None)));
         };
@@ -177,7 +177,8 @@ impl Subscription {
             return Step::End(Some(self.gone(None)));
         }
         if self.position < tail.next {
-            match self.frame(&stream, now).await {
+            let key = FrameKey { shard: self.key.shard, from: self.position, protocol: self.protocol };
+            match frame(&self.streams, &stream, &self.shard, key, now).await {
                 Err(failure) => return Step::End(Some(event::exception(&failure, self.protocol))),
                 Ok(frame) if frame.next > self.position => {
                     self.position = frame.next;
@@ -198,13 +199,6 @@ impl Subscription {
             return Step::Send(event::empty(&self.shard, self.position, at, self.protocol));
         }
         Step::Wait(self.event_due.min(self.ends_at))
-    }
-
-    /// The records at the position, encoded; by another subscription, if one stands there too.
-    async fn frame(&self, stream: &Stream, now: Duration) -> Result<Frame, Failure> {
-        let key = FrameKey { shard: self.key.shard, from: self.position, protocol: self.protocol };
-        let make = event::records(&self.streams, stream, &self.shard, self.position, self.protocol);
-        self.streams.fan_out.frames.get(key, now, make).await
     }
 
     fn displaced(&self) -> Bytes {
@@ -237,6 +231,18 @@ impl Drop for Subscription {
             frames.clear();
         }
     }
+}
+
+/// The event at a place, encoded; by another subscription, if one stands there too.
+async fn frame(
+    streams: &Streams,
+    stream: &Stream,
+    shard: &Shard,
+    key: FrameKey,
+    now: Duration,
+) -> Result<Frame, Failure> {
+    let make = event::records(streams, stream, shard, key.from, key.protocol);
+    streams.fan_out.frames.get(key, now, make).await
 }
 
 fn shard_not_found(streams: &Streams, stream: &Stream, shard: ShardIndex) -> Failure {
