@@ -1,4 +1,4 @@
-//! A checkpoint's bytes: a [`Manifest`] in a file of its own, never changed once it has its name.
+//! A checkpoint's bytes: a [`Manifest`] in a file of its own, never changed once a superblock names it.
 //!
 //! ```text
 //!   checkpoint-17   | header | shards | streams | segments | tombstones |     each part under a checksum
@@ -16,7 +16,9 @@ use crate::manifest::{Manifest, SegmentRow, ShardRow, StreamRow};
 
 /// `TWCP` in the file.
 const MAGIC: u32 = u32::from_le_bytes(*b"TWCP");
-const VERSION: u32 = 1;
+/// The format written here, and the latest that is read. Since version 2 a chunk may begin at the next block instead
+/// of right behind the one before it: nothing else tells a program of version 1 that it cannot read such segments.
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 128;
 const SHARD_BYTES: usize = 48;
 const STREAM_BYTES: usize = 16;
@@ -181,15 +183,14 @@ pub(crate) fn decode(path: &str, bytes: &[u8], journal: u64, number: u64) -> Res
     Ok(manifest)
 }
 
-/// Makes a checkpoint durable under its name.
+/// Makes a checkpoint durable. Its name means nothing before a superblock names its number.
 pub(crate) async fn write(disk: &dyn Disk, manifest: &Manifest, journal: u64) -> Result<(), DiskError> {
-    let final_path = path(manifest.number);
-    let new_path = format!("{final_path}.new");
-    remove(disk, &new_path).await?;
-    let file = disk.create(&new_path, Access::Appended).await?;
+    let path = path(manifest.number);
+    // What a round left that failed.
+    remove(disk, &path).await?;
+    let file = disk.create(&path, Access::Appended).await?;
     file.write(0, &encode(manifest, journal)).await?;
     file.sync().await?;
-    disk.rename(&new_path, &final_path).await?;
     disk.sync_directory("").await
 }
 
@@ -245,11 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn the_format_of_version_1_is_pinned() {
+    fn the_format_of_version_2_is_pinned() {
         let bytes = encode(&sample(), 0x0102);
         let mut expected = vec![0; 128 + 48 + 16 + 64 + 16];
         let fields: &[(usize, &[u8])] = &[
-            (4, b"TWCP\x01"),
+            (4, b"TWCP\x02"),
             (16, &[2, 1]),
             (24, &[17]),
             (32, &[16, 1]),
@@ -281,6 +282,11 @@ mod tests {
         put_u32(&mut expected, 0, sum);
         assert_eq!(bytes, expected);
         assert_eq!(decode("c", &bytes, 0x0102, 17).expect("it is whole"), sample());
+        // Version 1 was laid out alike.
+        expected[8] = 1;
+        let sum = sum_behind_first_field(&expected[..128]);
+        put_u32(&mut expected, 0, sum);
+        assert_eq!(decode("c", &expected, 0x0102, 17).expect("it is whole"), sample());
     }
 
     #[test]

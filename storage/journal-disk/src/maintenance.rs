@@ -174,7 +174,7 @@ impl Maintenance {
         }
         drain::undo(&*self.engine.disk, touched).await?;
         let new_checkpoint = checkpoint::path(self.manifest.number + 1);
-        checkpoint::remove(&*self.engine.disk, &format!("{new_checkpoint}.new")).await?;
+        checkpoint::remove(&*self.engine.disk, &new_checkpoint).await?;
         if !self.engine.status.drain_is_stuck() {
             tracing::warn!(%error, "the volume is full; trying again");
         }

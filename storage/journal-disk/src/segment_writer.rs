@@ -113,10 +113,6 @@ impl SegmentWriter {
             data = tools.disk.open(&name.data_path(), Access::Appended).await?;
         }
         let written = if is_bulk { segment::next_block(end) } else { end };
-        if is_bulk {
-            // At once, so that the file system finds one place for it and need not look for more at each write.
-            data.allocate(written, segment::next_block(bytes)).await?;
-        }
         let room = bytes.next_multiple_of(BLOCK_BYTES as u64).min(tools.settings.bulk_bytes_max as u64);
         let gathered = tools.buffers.take(usize::try_from(room).expect("it is at most a usize"));
         let (head, index_buffer) = (Vec::new(), Vec::new());
@@ -197,8 +193,10 @@ impl SegmentWriter {
         self.row.data_bytes = self.written;
         let at = self.row.index_bytes - self.index_buffer.len() as u64;
         self.index.write(at, &self.index_buffer).await?;
-        self.data.sync().await?;
+        // This order, because a journaling file system makes both files' changes durable with the first: what was written
+        // past the cache is there already, and the second finds nothing to do.
         self.index.sync().await?;
+        self.data.sync().await?;
         if self.is_new {
             disk.sync_directory(&segment::directory(self.name.stream)).await?;
         }

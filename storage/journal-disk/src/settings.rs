@@ -55,14 +55,14 @@ pub struct Settings {
     /// Memory of batches that are gone is kept for the next ones while all that batches have is at most this, in
     /// bytes. What is undrained at most: so much is in use between two rounds of draining anyway.
     pub batch_memory_bytes_max: usize,
-    /// Memory for large writes to segments and large reads from them that is kept for the next ones, in bytes: one
-    /// of each loop that does such.
+    /// Memory for large writes to segments and large reads from them that is kept for the next ones, in bytes.
+    /// As much as [`Settings::chunk_cache_bytes_max`], which gives it back in such amounts.
     pub buffer_pool_bytes_max: usize,
     /// When an engine counts as idle.
     pub idle_after: Duration,
     /// A chunk takes no further run that would make it larger than this; one run is never cut.
     pub chunk_bytes_max: usize,
-    /// A segment takes no further chunk that would make it larger than this, give or take a block.
+    /// A segment takes no further chunk that would make it larger than this, give or take two blocks.
     pub segment_bytes_max: u64,
     /// What is written to a segment in one round goes past the kernel's cache, and so do reads, from this many bytes
     /// on. See docs/decisions/0031 and 0032.
@@ -121,7 +121,7 @@ impl Default for Settings {
             idle_undrained_bytes_max: 16 * MIB,
             batch_region_bytes: 8 * MIB,
             batch_memory_bytes_max: 256 * MIB,
-            buffer_pool_bytes_max: 16 * MIB,
+            buffer_pool_bytes_max: 32 * MIB,
             idle_after: Duration::from_secs(30),
             chunk_bytes_max: MIB,
             segment_bytes_max: 256 * MIB as u64,

@@ -1,5 +1,7 @@
 //! The embedded journal keeps what every journal promises, over a disk that loses and tears what was not synced.
 
+#![allow(clippy::disallowed_methods, reason = "the test looks where it may write")]
+
 mod support;
 
 use std::sync::Arc;
@@ -112,7 +114,17 @@ fn the_journal_on_disk_conforms() {
 }
 
 /// The journal on a real disk, in a directory that goes with the test.
-struct Real;
+#[derive(Clone, Copy)]
+enum Real {
+    /// Direct I/O, where the directory for temporary files allows it.
+    Direct,
+    /// Plain writes everywhere, as it is told.
+    Plain,
+    /// Plain writes everywhere, as it finds out at the first.
+    Memory,
+}
+
+const MEMORY: &str = "/dev/shm";
 
 struct RealInstance {
     disk: Arc<OsDisk>,
@@ -136,8 +148,16 @@ impl RealInstance {
 impl Harness for Real {
     fn start(&self) -> BoxFuture<'_, Box<dyn Instance>> {
         Box::pin(async {
-            let directory = tempfile::tempdir().expect("tests may write");
-            let disk = Arc::new(OsDisk::open(directory.path()).expect("it is new"));
+            let directory = match self {
+                Real::Direct | Real::Plain => tempfile::tempdir(),
+                Real::Memory => tempfile::tempdir_in(MEMORY),
+            };
+            let directory = directory.expect("tests may write");
+            let disk = match self {
+                Real::Direct | Real::Memory => OsDisk::open(directory.path()),
+                Real::Plain => OsDisk::open_without_direct_io(directory.path()),
+            };
+            let disk = Arc::new(disk.expect("it is new"));
             let journal = Some(RealInstance::open(&disk).await);
             Box::new(RealInstance { disk, journal, _directory: directory }) as Box<dyn Instance>
         })
@@ -175,5 +195,19 @@ impl Instance for RealInstance {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_on_a_real_disk_conforms() {
-    run_all(&Real).await;
+    run_all(&Real::Direct).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_on_a_real_disk_without_direct_io_conforms() {
+    run_all(&Real::Plain).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_on_a_memory_file_system_conforms() {
+    if !std::path::Path::new(MEMORY).is_dir() {
+        eprintln!("skipped: no memory file system at {MEMORY}");
+        return;
+    }
+    run_all(&Real::Memory).await;
 }

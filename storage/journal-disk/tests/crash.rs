@@ -10,9 +10,9 @@ use futures_util::future::join_all;
 use support::Machine;
 use support::history::{Attempt, History, is_throttled};
 use thalweg_journal::{AppendError, Health, Journal};
-use thalweg_journal_disk::{DiskJournal, Settings};
+use thalweg_journal_disk::{BLOCK_BYTES, DiskJournal, Settings};
 use thalweg_system::Clock;
-use thalweg_system::simulated::{Crash, SeededRandom};
+use thalweg_system::simulated::{Crash, SeededRandom, SimulatedDisk};
 use thalweg_types::{ShardIndex, ShardKey, StreamId};
 
 const STREAMS: u64 = 3;
@@ -135,6 +135,10 @@ fn check_lives(seed: u64, lives: u32) {
     println!("seed {seed}");
     let mut machine =
         Machine::new(seed, Settings { chores_interval: Duration::from_millis(50), ..Settings::tiny() });
+    if seed.is_multiple_of(2) {
+        // The blocks that real disks have.
+        machine.disk = SimulatedDisk::with_alignment(BLOCK_BYTES);
+    }
     let history = Arc::new(Mutex::new(History::default()));
     let spawn = machine.spawn.clone();
     spawn.block_on(async {

@@ -151,11 +151,6 @@ pub trait DiskFile: Send + Sync + 'static {
         buffer: &'a mut AlignedBuffer,
     ) -> BoxFuture<'a, Result<usize, DiskError>>;
 
-    /// Asks for room on the volume for `length` bytes from `offset` on, which will be written next. The file's
-    /// length stays. Where that cannot be asked for, nothing happens. `NoSpace` when there is no such room; a part
-    /// of it may be taken then. What is not written is given back by `truncate`.
-    fn allocate(&self, offset: u64, length: u64) -> BoxFuture<'_, Result<(), DiskError>>;
-
     /// Writes; not durable until `sync`.
     fn write<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), DiskError>>;
 

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{Advice, FallocateFlags, OFlags};
+use rustix::fs::{Advice, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::buffer::ALIGNMENT;
@@ -244,19 +244,6 @@ impl DiskFile for OsFile {
             };
             read.map_err(|error| self.error("read", &error))?;
             Ok(before)
-        })
-    }
-
-    fn allocate(&self, offset: u64, length: u64) -> BoxFuture<'_, Result<(), DiskError>> {
-        Box::pin(async move {
-            if length == 0 {
-                return Ok(());
-            }
-            match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, length) {
-                // Not every file system knows how; it is a help, and nothing depends on it.
-                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) => Ok(()),
-                Err(error) => Err(self.error("allocate room for", &error.into())),
-            }
         })
     }
 

@@ -41,8 +41,6 @@ pub enum CallKind {
     Space,
     /// [`DiskFile::read`] and [`DiskFile::read_around`]
     Read,
-    /// [`DiskFile::allocate`]
-    Allocate,
     /// [`DiskFile::write`]
     Write,
     /// [`DiskFile::write_durable`]
@@ -118,7 +116,6 @@ fn call_name(kind: CallKind) -> &'static str {
         CallKind::SyncDirectory => "sync the directory",
         CallKind::Space => "measure the volume of",
         CallKind::Read => "read",
-        CallKind::Allocate => "allocate room for",
         CallKind::Write => "write",
         CallKind::WriteDurable => "durably write",
         CallKind::Sync => "sync",
@@ -685,17 +682,6 @@ impl DiskFile for SimulatedFile {
             buffer.resize_with_any(blocks);
             self.fill(start, before + length, buffer).await?;
             Ok(before)
-        })
-    }
-
-    fn allocate(&self, offset: u64, length: u64) -> BoxFuture<'_, Result<(), DiskError>> {
-        Box::pin(async move {
-            assert!(!self.access.is_read_only(), "{} was opened for reading", self.path);
-            let begun = self.disk.begin(CallKind::Allocate, &self.path, offset, length);
-            begun.map_err(|failed| failed.error)?;
-            self.disk.pass(CallKind::Allocate, &self.path).await?;
-            // Room that is only asked for is not taken: who asks writes next.
-            self.check_room(CallKind::Allocate, offset + length)
         })
     }
 
