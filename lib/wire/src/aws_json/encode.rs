@@ -15,7 +15,8 @@ impl Notation for Json {
         out.push(b'{');
     }
 
-    #[inline]
+    // Of a name that is known when this is compiled, so is whether it has anything to escape.
+    #[inline(always)]
     fn member(out: &mut Vec<u8>, name: &str) {
         // No value ends with an opening brace: strings end with a quote.
         if out.last() != Some(&b'{') {
@@ -68,7 +69,7 @@ impl Notation for Json {
         write!(out, "{number}{point}").expect("writing to memory does not fail");
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(out: &mut Vec<u8>, text: &str) {
         out.push(b'"');
         // A fold instead of a search: it has no early exit, so that the compiler can do many bytes at once.

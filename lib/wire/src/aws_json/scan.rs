@@ -36,6 +36,23 @@ fn end_of_short(bytes: &[u8]) -> Option<usize> {
     memchr2(b'"', b'\\', bytes)
 }
 
+/// Whether these bytes may stand in a string as they are: no quotes, backslashes or control characters.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    let escaped = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(each(0x20)) & !word & each(0x80);
+        control | zeros(word ^ each(b'"')) | zeros(word ^ each(b'\\'))
+    };
+    let (words, rest) = bytes.as_chunks();
+    let found = words.iter().fold(0, |found, word| found | escaped(word));
+    // The rest together with some of what was looked at, if there is so much.
+    match bytes.last_chunk() {
+        Some(last) => found | escaped(last) == 0,
+        None => !rest.iter().any(|byte| is_escaped(*byte)),
+    }
+}
+
 /// A walk over a JSON text.
 pub(crate) struct JsonScan<'a> {
     rest: &'a [u8],
@@ -162,15 +179,33 @@ impl<'a> Scan<'a> for JsonScan<'a> {
 
     #[inline]
     fn text_of(bytes: &'a [u8]) -> Option<&'a str> {
-        // A fold instead of a search: it has no early exit, so that the compiler can do many bytes at once.
-        if bytes.iter().fold(false, |any, byte| any | is_escaped(*byte)) {
-            return None;
-        }
-        std::str::from_utf8(bytes).ok()
+        if is_plain(bytes) { std::str::from_utf8(bytes).ok() } else { None }
     }
 
     #[inline]
     fn data_of(bytes: &'a [u8]) -> Option<Data<'a>> {
         Data::base64(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn words_are_searched_as_bytes_are(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                "[a-zé \"\\\\\u{0}-\u{30}]{0,100}".prop_map(String::into_bytes),
+                "[a-zé!#\\[\\]]{0,100}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let end = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+            prop_assert_eq!(end_of_short(&bytes), end);
+            prop_assert_eq!(is_plain(&bytes), !bytes.iter().any(|byte| is_escaped(*byte)));
+        }
     }
 }
