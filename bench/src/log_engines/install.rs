@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::options::Options;
+use crate::process::{GENERATOR_CORE, SERVER_CORE};
 
 // The pinned versions.
 pub(super) const REDIS: &str = "7.0.15";
@@ -103,7 +104,12 @@ pub(super) fn s2(peers: &Path) -> Result<Installed, String> {
         let target = folder.join("target");
         let mut cargo = Command::new("nice");
         cargo.args(["cargo", "install", "--quiet", "--locked", "--version", &format!("={S2}"), "s2-cli"]);
-        run(cargo.arg("--root").arg(folder).env("CARGO_TARGET_DIR", &target))?;
+        cargo.arg("--root").arg(folder).env("CARGO_TARGET_DIR", &target);
+        // Cargo gives these to what it runs, and they are meant for this project.
+        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+            cargo.env_remove(variable);
+        }
+        run(&mut cargo)?;
         fs::remove_dir_all(target).map_err(|error| error.to_string())
     })
 }
@@ -124,12 +130,24 @@ fn once(
     Ok(Installed { folder, how })
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, on both cores: this program is pinned to one.
 ///
 /// # Errors
 /// With the end of what it said.
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.stdin(Stdio::null()).output();
+    let mut free = Command::new("taskset");
+    free.args(["-c", &format!("{SERVER_CORE},{GENERATOR_CORE}")]);
+    free.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => free.env(name, value),
+            None => free.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        free.current_dir(folder);
+    }
+    let output = free.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     if output.status.success() {
         return Ok(());

@@ -115,8 +115,8 @@ impl Engine for Kafka {
 
     fn mode(&self) -> Mode {
         let (mode, durability) = match self.flush {
-            true => ("flush.messages=1", "on the disk before the answer"),
-            false => ("default", "on the disk when the system writes it back"),
+            true => ("flush.messages=1", "durable before the answer"),
+            false => ("default", "not durable before the answer: on the disk when the system writes it back"),
         };
         Mode {
             subject: format!("Apache Kafka {}, {mode}", install::KAFKA),
@@ -133,9 +133,13 @@ impl Engine for Kafka {
 
     fn shapes(&self, outstanding: usize) -> Vec<Shape> {
         let buffer_bytes = outstanding * (RECORD_BYTES + RECORD_OVERHEAD);
-        // Fewer batches are fewer syncs. A batch reserves its whole size: with the default linger it is full.
-        [(2, 0), (4, 0), (4, 5), (8, 0), (8, 5)]
-            .into_iter()
+        // Fewer batches are fewer syncs, and without any, smaller ones are moved more cheaply. A batch reserves its
+        // whole size, so with the default linger it is full.
+        let ways = match self.flush {
+            true => [(2, 0), (4, 0), (4, 5), (8, 0), (8, 5)],
+            false => [(4, 0), (8, 0), (8, 5), (32, 0), (32, 5)],
+        };
+        ways.into_iter()
             .map(|(batches, linger_millis)| (buffer_bytes / batches, linger_millis))
             .filter(|(batch_bytes, _)| *batch_bytes <= BATCH_MAX)
             .map(|(batch_bytes, linger_millis)| Shape { buffer_bytes, batch_bytes, linger_millis })

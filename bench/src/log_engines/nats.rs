@@ -98,8 +98,8 @@ impl Engine for Nats {
 
     fn mode(&self) -> Mode {
         let (mode, durability) = match self.sync_always {
-            true => ("sync_interval always", "on the disk before the answer"),
-            false => ("default", "on the disk two minutes later"),
+            true => ("sync_interval always", "durable before the answer"),
+            false => ("default", "not durable before the answer: on the disk within two minutes"),
         };
         Mode {
             subject: format!("NATS JetStream {}, {mode}", install::NATS),

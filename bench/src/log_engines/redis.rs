@@ -72,7 +72,11 @@ impl Engine for Redis<'_> {
                  {REWRITE_SIZE}; client: redis-benchmark -c … -P … XADD stream MAXLEN ~ {ENTRIES_KEPT} * d RECORD",
                 self.fsync
             ),
-            durability: if durable { "on the disk before the answer" } else { "on the disk a second later" },
+            durability: if durable {
+                "durable before the answer"
+            } else {
+                "not durable before the answer: on the disk within about a second"
+            },
         }
     }
 

@@ -44,7 +44,7 @@ impl Engine for S2<'_> {
             command: format!(
                 "s2 lite --local-root …, {PARTITIONS} streams; client: the generator, protobuf over HTTP/1.1"
             ),
-            durability: "on the disk before the answer (it writes every 5 ms)",
+            durability: "durable before the answer; it writes every 5 ms",
         }
     }
 

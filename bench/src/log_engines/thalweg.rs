@@ -63,7 +63,7 @@ impl Engine for Thalweg {
                 "thalweg serve --data-dir … --threads 1; a stream of {PARTITIONS} shards; client: the generator, \
                  HTTP/1.1"
             ),
-            durability: "on the disk before the answer",
+            durability: "durable before the answer",
         }
     }
 
