@@ -125,6 +125,26 @@ async fn puts_allocate_for_the_request_only() {
     }
 }
 
+/// What a PutRecord may ask for: its routes, fates, run and bytes, the journal's part, its future, and the answer.
+const PUT_RECORD_MAX: usize = 13;
+
+#[tokio::test]
+async fn a_single_put_allocates_little() {
+    let (_world, service) = world_of(4).await;
+    for protocol in PROTOCOLS {
+        let request = Value::Map(vec![
+            ("StreamName".to_owned(), Value::Text("orders".to_owned())),
+            ("PartitionKey".to_owned(), Value::Text("key".to_owned())),
+            ("Data".to_owned(), Value::Bytes(vec![7; 1024].into())),
+        ]);
+        let mut body = Vec::new();
+        protocol.encode(&request, &mut body);
+        let found = allocations_of(&service, "PutRecord", protocol, &body.into()).await;
+        println!("PutRecord, {protocol:?}: {found}");
+        assert!(found <= PUT_RECORD_MAX, "{found}");
+    }
+}
+
 #[tokio::test]
 async fn reads_allocate_for_the_answer_only() {
     let (world, service) = world_of(1).await;
