@@ -60,11 +60,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts it pinned, in a process group of its own.
+    /// Starts it pinned, in a process group of its own. It dies with this program, however that ends.
     fn spawn(command: Command, folder: &Path) -> std::io::Result<Server> {
         use std::os::unix::process::CommandExt;
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", &SERVER_CORE.to_string()]).arg(command.get_program()).args(command.get_args());
+        let mut pinned = Command::new("setpriv");
+        pinned.args(["--pdeathsig", "KILL", "taskset", "-c", &SERVER_CORE.to_string()]);
+        pinned.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => pinned.env(name, value),
