@@ -170,8 +170,18 @@ struct Producer {
 impl Producer {
     fn start(jars: &str, address: &str, shape: Shape) -> Result<Producer, String> {
         let Shape { buffer_bytes, .. } = shape;
-        let mut child = Command::new("java")
-            .args(["-Xmx512m", "-XX:+UseG1GC", "-cp", jars, "org.apache.kafka.tools.ProducerPerformance"])
+        // It would go on for ever if this program was killed.
+        let mut child = Command::new("setpriv")
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "java",
+                "-Xmx512m",
+                "-XX:+UseG1GC",
+                "-cp",
+                jars,
+                "org.apache.kafka.tools.ProducerPerformance",
+            ])
             .args(["--bootstrap-server", address, "--topic", "records", "--throughput", "-1"])
             .args(["--record-size", &RECORD_BYTES.to_string(), "--num-records", "1000000000"])
             .args(["--reporting-interval", &REPORT_MILLIS.to_string(), "--command-property", "acks=all"])
