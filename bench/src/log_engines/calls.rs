@@ -28,6 +28,7 @@ impl fmt::Display for Shape {
 }
 
 /// What an answer means.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// All records of the call were written.
     Written,

@@ -217,8 +217,8 @@ impl Producer {
         // What cannot be sent is told in other lines; they end with the tool.
         for line in self.lines.by_ref() {
             let line = line.map_err(|error| error.to_string())?;
-            if let Some((count, _)) = line.split_once(" records sent, ") {
-                return count.parse().map_err(|_| line);
+            if let Some(records) = reported(&line) {
+                return Ok(records);
             }
             said += &line;
             if line.contains("Exception") {
@@ -229,9 +229,28 @@ impl Producer {
     }
 }
 
+/// The records in one of the tool's reports.
+fn reported(line: &str) -> Option<u64> {
+    line.split_once(" records sent, ")?.0.parse().ok()
+}
+
 impl Drop for Producer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reported;
+
+    #[test]
+    fn only_reports_are_counted() {
+        let line =
+            "5012 records sent, 1002.4 records/sec (0.98 MB/sec), 3.2 ms avg latency, 45.0 ms max latency.";
+        assert_eq!(reported(line), Some(5012));
+        assert_eq!(reported("[2026-01-01] WARN no records sent, yet"), None);
+        assert_eq!(reported("org.apache.kafka.common.errors.TimeoutException: expired"), None);
     }
 }

@@ -373,37 +373,81 @@ impl Connection {
         if read.map_err(|error| error.to_string())? == 0 {
             return Err(format!("closed: {}", String::from_utf8_lossy(&self.buffer)));
         }
-        let mut at = 0;
-        let mut asked = false;
-        while let Some(length) = memchr::memmem::find(&self.buffer[at..], b"\r\n") {
-            let line = &self.buffer[at..at + length];
-            let after = at + length + 2;
-            if line.starts_with(b"MSG ") {
-                let bytes = line.rsplit(|byte| *byte == b' ').next().expect("a line has words");
-                let bytes: usize = std::str::from_utf8(bytes)
-                    .ok()
-                    .and_then(|bytes| bytes.parse().ok())
-                    .ok_or("a bad MSG")?;
-                if self.buffer.len() < after + bytes + 2 {
-                    break;
-                }
-                message(&self.buffer[after..after + bytes])?;
-                at = after + bytes + 2;
-                continue;
-            }
-            match line {
-                b"PING" => asked = true,
-                b"PONG" | b"+OK" => {}
-                line if line.starts_with(b"INFO ") => {}
-                // An error, or a message with headers: nobody listens on the subject.
-                line => return Err(String::from_utf8_lossy(line).into_owned()),
-            }
-            at = after;
-        }
-        self.buffer.drain(..at);
+        let (whole, asked) = split(&self.buffer, &mut message)?;
+        self.buffer.drain(..whole);
         if asked {
             self.send(b"PONG\r\n").await?;
         }
         Ok(())
+    }
+}
+
+/// Hands every whole message to `message`; answers how many bytes were whole, and whether a PONG is due.
+///
+/// # Errors
+/// What `message` says, and what the server says that is not a message.
+fn split(
+    bytes: &[u8],
+    message: &mut impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(usize, bool), String> {
+    let (mut at, mut asked) = (0, false);
+    while let Some(length) = memchr::memmem::find(&bytes[at..], b"\r\n") {
+        let line = &bytes[at..at + length];
+        let after = at + length + 2;
+        if line.starts_with(b"MSG ") {
+            let length = line.rsplit(|byte| *byte == b' ').next().expect("a line has words");
+            let length = std::str::from_utf8(length).ok().and_then(|length| length.parse::<usize>().ok());
+            let end = after + length.ok_or("a MSG without a length")?;
+            if bytes.len() < end + 2 {
+                break;
+            }
+            message(&bytes[after..end])?;
+            at = end + 2;
+            continue;
+        }
+        match line {
+            b"PING" => asked = true,
+            b"PONG" | b"+OK" => {}
+            line if line.starts_with(b"INFO ") => {}
+            // An error, or a message with headers: nobody listens on the subject.
+            line => return Err(String::from_utf8_lossy(line).into_owned()),
+        }
+        at = after;
+    }
+    Ok((at, asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{acknowledged, split};
+
+    #[test]
+    fn messages_are_whole_wherever_the_pieces_end() {
+        let text = b"INFO {}\r\nMSG _INBOX.c0.a 1 7\r\n{\"a\":1}\r\nPING\r\nMSG x 1 4\r\n\r\n{}\r\n";
+        for cut in 0..=text.len() {
+            let mut heard: Vec<Vec<u8>> = Vec::new();
+            let mut hear = |message: &[u8]| {
+                heard.push(message.to_vec());
+                Ok(())
+            };
+            let (whole, first) = split(&text[..cut], &mut hear).expect("there is no error in it");
+            let (rest, second) = split(&text[whole..], &mut hear).expect("there is no error in it");
+            assert_eq!((whole + rest, first != second), (text.len(), true), "cut at {cut}");
+            assert_eq!(heard, [&b"{\"a\":1}"[..], b"\r\n{}"], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_success_is_an_error() {
+        let check = |text: &str, succeeds: bool| {
+            let answer = split(text.as_bytes(), &mut acknowledged);
+            assert_eq!(answer.is_ok(), succeeds, "{text:?}: {answer:?}");
+        };
+        let message = |body: &str| format!("MSG _INBOX.c0.a 1 {}\r\n{body}\r\n", body.len());
+        check(&message("{\"stream\":\"s0\",\"seq\":1}"), true);
+        check(&message("{\"error\":{\"code\":503},\"seq\":0}"), false);
+        check(&message(""), false);
+        check("-ERR 'Unknown Protocol Operation'\r\n", false);
+        check("HMSG _INBOX.c0.a 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", false);
     }
 }

@@ -142,3 +142,26 @@ fn judge(answer: &Answer) -> Verdict {
         None => Verdict::Wrong,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdict, judge};
+    use crate::client::Answer;
+
+    #[test]
+    fn only_a_call_whose_records_were_all_written_counts() {
+        let check = |status, body: &[u8], expected: Verdict| {
+            let said = String::from_utf8_lossy(body).into_owned();
+            assert_eq!(judge(&Answer { status, body }), expected, "{status} {said}");
+        };
+        check(200, b"{\"FailedRecordCount\":0,\"Records\":[]}", Verdict::Written);
+        check(200, b"{\"FailedRecordCount\":1,\"Records\":[]}", Verdict::Wrong);
+        check(200, b"\xa2\x71FailedRecordCount\x00\x67Records\x80", Verdict::Written);
+        check(200, b"\xa2\x71FailedRecordCount\x01\x67Records\x80", Verdict::Wrong);
+        check(200, b"{\"SequenceNumber\":\"49\",\"ShardId\":\"shardId-0\"}", Verdict::Written);
+        check(200, b"", Verdict::Wrong);
+        check(400, b"{\"__type\":\"ProvisionedThroughputExceededException\"}", Verdict::SlowDown);
+        check(400, b"{\"__type\":\"ResourceNotFoundException\"}", Verdict::Wrong);
+        check(500, b"{\"FailedRecordCount\":0}", Verdict::Wrong);
+    }
+}
