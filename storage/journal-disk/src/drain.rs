@@ -23,9 +23,13 @@ use crate::checkpoint;
 use crate::manifest::{Manifest, SegmentRow, ShardRow};
 use crate::retention::Retention;
 use crate::segment::{self, ChunkRun, HEADER_BYTES, SegmentName};
-use crate::segment_writer::{SegmentWriter, Tools};
+use crate::segment_writer::{SegmentWriter, Tools, Written};
 use crate::settings::Settings;
 use crate::shards::ChunkRef;
+
+/// So many segments are written before they are synced, one after the other: a journaling file system makes all of them
+/// durable with the first. Each has two files open.
+const UNSYNCED_MAX: usize = 64;
 
 /// A run to drain: which batch of the round it is in, and where in that batch it starts.
 type Taken = (u32, ChunkRun);
@@ -177,7 +181,8 @@ pub(crate) async fn write(
 ) -> Result<Round, DiskError> {
     let (mut round, taken) = take_in(manifest, batches);
     let plans = plan(&taken, place.tools.settings.chunk_bytes_max);
-    // One stream's open segment at a time: open files stay bounded however many streams there are.
+    // Open files stay bounded however many streams there are.
+    let mut unsynced: Vec<Written> = Vec::new();
     for (stream, chunks) in plans {
         let mut rest = &chunks[..];
         while !rest.is_empty() {
@@ -193,11 +198,27 @@ pub(crate) async fn write(
                 let written = round.chunks.entry(chunk.key).or_default();
                 written.push(ChunkRef { segment: Arc::clone(&segment), row });
             }
+            let mut written = writer.finish().await?;
             // The stream's next segment follows, or the next stream's: only the former closes this one.
-            finish(place, &mut round.next, writer, rest.is_empty()).await?;
+            written.row.open = rest.is_empty();
+            let row = round.next.streams.get_mut(&stream).expect("its segment was started");
+            row.segments.insert(written.name.number, written.row);
+            unsynced.push(written);
+            if unsynced.len() >= UNSYNCED_MAX {
+                sync(place, &mut unsynced).await?;
+            }
         }
     }
+    sync(place, &mut unsynced).await?;
     Ok(round)
+}
+
+/// Makes what was written durable.
+async fn sync(place: &Place<'_>, unsynced: &mut Vec<Written>) -> Result<(), DiskError> {
+    for written in unsynced.drain(..) {
+        written.sync(place.tools.disk).await?;
+    }
+    Ok(())
 }
 
 /// Which chunks the runs of each stream will make.
@@ -279,20 +300,6 @@ pub(crate) fn is_old(
     retention.is_some_and(|retention| {
         segment.first_arrival.plus(retention / settings.segments_per_retention) <= now
     })
-}
-
-async fn finish(
-    place: &Place<'_>,
-    next: &mut Manifest,
-    writer: SegmentWriter,
-    stays_open: bool,
-) -> Result<(), DiskError> {
-    let name = writer.name();
-    let mut row = writer.finish(place.tools.disk).await?;
-    row.open = stays_open;
-    let stream = next.streams.get_mut(&name.stream).expect("its segment was started");
-    stream.segments.insert(name.number, row);
-    Ok(())
 }
 
 /// Cuts back what a failed round has written: new segments go, others get their last good length.

@@ -185,9 +185,10 @@ async fn merge(engine: &Engine, candidate: &Candidate) -> Result<Option<Merged>,
         let row = append(&mut writer, shard, &runs).await.map_err(failed)?;
         written.push(ChunkRef { segment: Arc::clone(&segment), row });
     }
-    let mut new_row = writer.finish(disk).await.map_err(failed)?;
-    new_row.open = false;
-    Ok(Some(Merged { old: *old, name, row: new_row, chunks }))
+    let mut written = writer.finish().await.map_err(failed)?;
+    written.sync(disk).await.map_err(failed)?;
+    written.row.open = false;
+    Ok(Some(Merged { old: *old, name, row: written.row, chunks }))
 }
 
 async fn append(

@@ -183,16 +183,39 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Makes everything durable: after this a checkpoint may name the row.
-    pub(crate) async fn finish(mut self, disk: &dyn Disk) -> Result<SegmentRow, DiskError> {
+    /// Writes the rest. [`Written::sync`] makes it durable.
+    pub(crate) async fn finish(mut self) -> Result<Written, DiskError> {
         if self.is_bulk {
             // The last block is full, too: nothing else is ever written to it.
             self.gathered.pad_to(BLOCK_BYTES);
         }
+        let (data_at, data_bytes) = (self.written, self.gathered.len() as u64);
         self.write_gathered().await?;
         self.row.data_bytes = self.written;
-        let at = self.row.index_bytes - self.index_buffer.len() as u64;
-        self.index.write(at, &self.index_buffer).await?;
+        let index_bytes = self.index_buffer.len() as u64;
+        let index_at = self.row.index_bytes - index_bytes;
+        self.index.write(index_at, &self.index_buffer).await?;
+        if !self.is_bulk {
+            self.data.begin_sync(data_at, data_bytes);
+        }
+        self.index.begin_sync(index_at, index_bytes);
+        let SegmentWriter { name, data, index, row, is_new, .. } = self;
+        Ok(Written { name, data, index, row, is_new })
+    }
+}
+
+/// A segment whose new chunks are written and not yet durable.
+pub(crate) struct Written {
+    pub(crate) name: SegmentName,
+    pub(crate) row: SegmentRow,
+    data: Arc<dyn DiskFile>,
+    index: Arc<dyn DiskFile>,
+    is_new: bool,
+}
+
+impl Written {
+    /// Makes everything durable: after this a checkpoint may name the row.
+    pub(crate) async fn sync(&self, disk: &dyn Disk) -> Result<(), DiskError> {
         // This order, because a journaling file system makes both files' changes durable with the first: what was written
         // past the cache is there already, and the second finds nothing to do.
         self.index.sync().await?;
@@ -200,6 +223,6 @@ impl SegmentWriter {
         if self.is_new {
             disk.sync_directory(&segment::directory(self.name.stream)).await?;
         }
-        Ok(self.row)
+        Ok(())
     }
 }

@@ -293,7 +293,7 @@ async fn processor_time() {
     }
 }
 
-/// What the drain costs when each stream has little in each round, and what stays in memory half a minute later.
+/// What the drain costs when each stream has little in each round.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[ignore = "a measurement"]
 async fn many_streams() {
@@ -323,11 +323,26 @@ async fn many_streams() {
     );
     print_by_mib(&before, bytes);
     println!("  {} MiB resident, {} at most, {:?}", resident_mib(), peak_mib(), journal.figures());
+    journal.shutdown().await;
+    drop(journal);
+    let _ = std::fs::remove_dir_all(directory("streams"));
+}
+
+/// What stays in memory half a minute after a load.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[ignore = "a measurement"]
+async fn rest() {
+    let _ = std::fs::remove_dir_all(directory("rest"));
+    let journal = open("rest").await;
+    open_shards(&journal, 8).await;
+    measure_puts(&journal, 4, 1000, &append_of(8, 500, 1024), "4 tasks, 500 records of 1 KiB").await;
+    read_all(&journal, 8).await;
+    println!("  {} MiB resident, {} at most, {:?}", resident_mib(), peak_mib(), journal.figures());
     tokio::time::sleep(Duration::from_secs(35)).await;
     println!("  after a rest: {} MiB resident, {:?}", resident_mib(), journal.figures());
     journal.shutdown().await;
     drop(journal);
-    let _ = std::fs::remove_dir_all(directory("streams"));
+    let _ = std::fs::remove_dir_all(directory("rest"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -89,6 +89,7 @@ async fn check_appended(disk: &dyn Disk) {
     file.truncate(5).await.expect("the disk works");
     file.write(7, b"x").await.expect("there is room");
     file.truncate(10).await.expect("the disk works");
+    file.begin_sync(0, 10);
     file.sync().await.expect("the disk works");
     file.drop_cache(0, 10);
     assert_eq!(read_file(disk, "appended").await, b"hello\0\0x\0\0", "holes are zeros");

@@ -166,6 +166,10 @@ pub trait DiskFile: Send + Sync + 'static {
     /// Cuts the file, or lengthens it with zeros.
     fn truncate(&self, length: u64) -> BoxFuture<'_, Result<(), DiskError>>;
 
+    /// Begins to bring these bytes to the device and does not wait: the `sync` that must follow has less to do, above
+    /// all where it is one of many. Advice only.
+    fn begin_sync(&self, offset: u64, length: u64);
+
     /// Tells the operating system that these bytes will not be read soon. What was not synced stays; after a
     /// `sync`, what is read next comes from the device and not from memory.
     fn drop_cache(&self, offset: u64, length: u64);

@@ -286,6 +286,12 @@ impl DiskFile for OsFile {
         Box::pin(async move { self.file.set_len(length).map_err(|error| self.error("truncate", &error)) })
     }
 
+    fn begin_sync(&self, offset: u64, length: u64) {
+        // Linux begins to write back what it is told to forget and cannot forget yet. (`sync_file_range` is made for
+        // this, and not to be had without unsafe code.)
+        self.drop_cache(offset, length);
+    }
+
     fn drop_cache(&self, offset: u64, length: u64) {
         // The kernel reads a length of 0 as "to the end"; ours means nothing to drop.
         if let Some(length) = NonZeroU64::new(length) {

@@ -742,6 +742,10 @@ impl DiskFile for SimulatedFile {
         })
     }
 
+    fn begin_sync(&self, _offset: u64, _length: u64) {
+        // Any part of what was written may reach the device at any time, asked for or not.
+    }
+
     fn drop_cache(&self, _offset: u64, _length: u64) {
         self.with(File::reload);
     }
