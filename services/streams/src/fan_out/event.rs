@@ -1,5 +1,7 @@
 //! SubscribeToShardEvents, encoded.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use thalweg_shape::Failure;
 use thalweg_types::{Offset, SequenceNumber, Timestamp};
@@ -8,7 +10,7 @@ use thalweg_wire::hot::{ChildShard, RecordsWriter};
 use thalweg_wire::{Protocol, event_stream};
 
 use super::frames::Frame;
-use crate::read::{self, Page};
+use crate::read;
 use crate::service::Streams;
 use crate::shard_map::Shard;
 use crate::stream::Stream;
@@ -43,8 +45,8 @@ pub(super) async fn records(
     read::write_records(&mut writer, &mut out, shard, &page);
     writer.close_event(&mut out, Some(continuation), page.millis_behind, &[]);
     frame.close(&mut out);
-    let Page { next, .. } = page;
-    Ok(Frame { bytes: Bytes::from(out), next })
+    let behind = Duration::from_millis(page.millis_behind.unsigned_abs());
+    Ok(Frame { bytes: Bytes::from(out), next: page.next, behind })
 }
 
 /// The event that says that nothing came: `at` is not before the last record's arrival.

@@ -3,7 +3,8 @@
 //!
 //! Subscriptions that keep up are woken by the same commit and stand at the same place, so each commit is read and
 //! encoded once for each protocol. A frame is kept for a second: long enough for all of them, and MillisBehindLatest
-//! in it, which is as of when it was made, is never off by more.
+//! in it, which is as of when it was made, is never off by more. Readers that catch up drift further apart; what they read
+//! is kept for longer, as long as MillisBehindLatest is off by a tenth of itself at most.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,13 +17,15 @@ use thalweg_types::{Offset, ShardKey};
 use thalweg_wire::Protocol;
 use tokio::sync::OnceCell;
 
-/// Bytes of frames that are kept, at most; what is being sent is not counted. Two largest frames, or a second of
-/// 32 MiB a second.
-pub(crate) const BYTES_MAX: usize = 32 << 20;
+/// Bytes of frames that are kept, at most; what is being sent is not counted. Readers that go on together drift apart by
+/// what their sockets hold: up to 4 MiB on our side and 6 MiB on theirs, several times over while they begin.
+pub(crate) const BYTES_MAX: usize = 64 << 20;
 /// Frames that are kept or being made, at most.
 const FRAMES_MAX: usize = 4_096;
-/// How long a frame is kept.
+/// How long a frame is kept at least, unless there is no room.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long one is kept at most: memory is not held for readers that may never come.
+const FRESH_MAX: Duration = Duration::from_secs(10);
 
 /// Where a frame begins, and how it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +41,15 @@ pub(crate) struct Frame {
     pub(crate) bytes: Bytes,
     /// Where the next one begins.
     pub(crate) next: Offset,
+    /// What it says of how far behind it is.
+    pub(crate) behind: Duration,
+}
+
+impl Frame {
+    /// How long what it says is near enough to the truth.
+    fn fresh_for(&self) -> Duration {
+        (self.behind / 10).clamp(FRESH, FRESH_MAX)
+    }
 }
 
 /// Frames by place, oldest out first.
@@ -58,6 +70,8 @@ struct State {
 struct Slot {
     id: u64,
     made: Duration,
+    /// From then on it is too old.
+    stale_at: Duration,
     frame: Arc<OnceCell<Frame>>,
     /// Counted in `State::bytes`; 0 while the frame is being made.
     bytes: usize,
@@ -86,7 +100,7 @@ impl Frames {
             .await?
             .clone();
         if made {
-            self.lock().keep(key, id, frame.bytes.len(), self.bytes_max);
+            self.lock().keep(key, id, &frame, self.bytes_max);
         }
         Ok(frame)
     }
@@ -110,7 +124,12 @@ impl State {
     fn slot(&mut self, key: FrameKey, now: Duration) -> (u64, Arc<OnceCell<Frame>>) {
         self.expire(now);
         if let Some(slot) = self.slots.get(&key) {
-            return (slot.id, Arc::clone(&slot.frame));
+            if now < slot.stale_at {
+                return (slot.id, Arc::clone(&slot.frame));
+            }
+            // Behind one in age that may be kept for longer.
+            self.bytes -= slot.bytes;
+            self.slots.remove(&key);
         }
         if self.ages.len() >= FRAMES_MAX {
             self.drop_oldest();
@@ -119,16 +138,18 @@ impl State {
         self.next_id += 1;
         let frame = Arc::new(OnceCell::new());
         self.ages.push_back((key, id));
-        self.slots.insert(key, Slot { id, made: now, frame: Arc::clone(&frame), bytes: 0 });
+        let slot = Slot { id, made: now, stale_at: now + FRESH, frame: Arc::clone(&frame), bytes: 0 };
+        self.slots.insert(key, slot);
         (id, frame)
     }
 
     /// Counts a frame that is made now, and makes room for it.
-    fn keep(&mut self, key: FrameKey, id: u64, bytes: usize, bytes_max: usize) {
+    fn keep(&mut self, key: FrameKey, id: u64, frame: &Frame, bytes_max: usize) {
         // It may have been dropped while it was being made: then only those who waited for it have it.
         let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.id == id) else { return };
-        slot.bytes = bytes;
-        self.bytes += bytes;
+        slot.bytes = frame.bytes.len();
+        slot.stale_at = slot.made + frame.fresh_for();
+        self.bytes += slot.bytes;
         while self.bytes > bytes_max {
             self.drop_oldest();
         }
@@ -137,7 +158,7 @@ impl State {
     fn expire(&mut self, now: Duration) {
         while let Some((key, id)) = self.ages.front() {
             let slot = self.slots.get(key).filter(|slot| slot.id == *id);
-            if slot.is_some_and(|slot| now.saturating_sub(slot.made) < FRESH) {
+            if slot.is_some_and(|slot| now < slot.stale_at) {
                 break;
             }
             self.drop_oldest();
@@ -165,7 +186,17 @@ mod tests {
     }
 
     async fn get(frames: &Frames, from: Offset, now: Duration, bytes: usize) -> *const u8 {
-        let make = async { Ok::<_, ()>(Frame { bytes: vec![0; bytes].into(), next: from + 1 }) };
+        get_behind(frames, from, now, bytes, Duration::ZERO).await
+    }
+
+    async fn get_behind(
+        frames: &Frames,
+        from: Offset,
+        now: Duration,
+        bytes: usize,
+        behind: Duration,
+    ) -> *const u8 {
+        let make = async { Ok::<_, ()>(Frame { bytes: vec![0; bytes].into(), next: from + 1, behind }) };
         let frame = frames.get(key(from), now, make).await.expect("it is made");
         assert_eq!(frame.next, from + 1);
         // What another subscription would send while this one still sends.
@@ -182,6 +213,28 @@ mod tests {
         assert_ne!(get(&frames, 5, Duration::from_millis(1_000), 10).await, first);
     }
 
+    #[tokio::test]
+    async fn a_frame_from_long_ago_is_shared_for_longer() {
+        let frames = Frames::new(1_000);
+        let seconds = Duration::from_secs;
+        let first = get_behind(&frames, 5, seconds(0), 10, seconds(40)).await;
+        let second = get_behind(&frames, 6, seconds(0), 10, seconds(20)).await;
+        let hours = get_behind(&frames, 7, seconds(0), 10, seconds(7_200)).await;
+        let then = Duration::from_millis(3_999);
+        assert_eq!(get_behind(&frames, 5, then, 10, seconds(44)).await, first, "a tenth of what it says");
+        assert_ne!(
+            get_behind(&frames, 6, then, 10, seconds(24)).await,
+            second,
+            "the first one is still kept"
+        );
+        assert_eq!(frames.lock().bytes, 30);
+        assert_ne!(get_behind(&frames, 5, seconds(4), 10, seconds(44)).await, first);
+        assert_eq!(get_behind(&frames, 7, Duration::from_millis(9_999), 10, seconds(0)).await, hours);
+        assert_ne!(get_behind(&frames, 7, seconds(10), 10, seconds(0)).await, hours, "not for ever");
+        frames.expire(seconds(20));
+        assert_eq!(kept(&frames), (0, 0, 0));
+    }
+
     async fn never() -> Result<Frame, ()> {
         panic!("only one of them makes it")
     }
@@ -192,7 +245,7 @@ mod tests {
         let (go, gate) = tokio::sync::oneshot::channel::<()>();
         let slow = async {
             gate.await.expect("the sender lives");
-            Ok::<_, ()>(Frame { bytes: Bytes::from_static(b"slow"), next: 6 })
+            Ok::<_, ()>(Frame { bytes: Bytes::from_static(b"slow"), next: 6, behind: Duration::ZERO })
         };
         let first = frames.get(key(5), Duration::ZERO, slow);
         let second = frames.get(key(5), Duration::ZERO, never());
