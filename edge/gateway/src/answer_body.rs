@@ -1,8 +1,9 @@
 //! What an answer's body is made of.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -68,7 +69,9 @@ impl Body for AnswerBody {
                 // A client that reads as fast as its socket takes would have the thread for itself. And subscriptions
                 // that read the same stay together so, and share what is encoded.
                 *is_ahead = false;
-                context.waker().wake_by_ref();
+                // Behind those, too, whose sockets take more again by now: tokio looks at these before it goes on.
+                // It wakes us then; polling it once is enough.
+                let _ = pin!(tokio::task::yield_now()).poll(context);
                 return Poll::Pending;
             }
             Content::Events { stream, is_ahead, draining } => {
