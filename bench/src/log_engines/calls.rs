@@ -13,6 +13,8 @@ use crate::meter::Work;
 
 /// How long a connection pauses that was told to slow down.
 const THROTTLE_PAUSE: Duration = Duration::from_millis(10);
+/// A server that does not answer for so long never will.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Records in a call, on so many connections.
 #[derive(Clone, Copy)]
@@ -61,7 +63,8 @@ pub(super) async fn drive(
     local
         .run_until(async {
             for connection in connections {
-                total.add(connection.await.expect("no connection panics")?);
+                // A connection panics when the server is gone.
+                total.add(connection.await.map_err(|error| error.to_string())??);
             }
             Ok::<(), String>(())
         })
@@ -82,7 +85,8 @@ async fn connection_loop(
     let mut work = Work::default();
     let mut next = first;
     while Instant::now() < until {
-        let answer = client.call(&calls[next % calls.len()]).await;
+        let answer = tokio::time::timeout(SILENCE_MAX, client.call(&calls[next % calls.len()])).await;
+        let answer = answer.map_err(|_| "it does not answer".to_owned())?;
         match judge(&answer) {
             Verdict::Written => {
                 work.requests += 1;

@@ -28,6 +28,9 @@ const RECORDS: usize = 500;
 /// In fast ingest the server answers at most so rarely.
 const FLOW_MAX: usize = 500;
 
+/// A server that says nothing for so long will not answer.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
 #[derive(Clone, Copy)]
 enum Publish {
     /// An answer for each message.
@@ -137,7 +140,7 @@ impl Engine for Nats {
     }
 
     async fn load(&mut self, shape: Shape, duration: Duration) -> Result<Run, String> {
-        let mut control = Connection::open(&self.server.address, 0).await?;
+        let mut control = Connection::open(&self.server.address, "control").await?;
         for stream in 0..shape.streams {
             let config = serde_json::json!({
                 "name": format!("s{stream}"), "subjects": [format!("s{stream}")], "storage": "file",
@@ -165,7 +168,7 @@ async fn drive(address: &str, shape: Shape, duration: Duration) -> Result<Work, 
         .map(|number| {
             let address = address.to_owned();
             local.spawn_local(async move {
-                let connection = Connection::open(&address, number).await?;
+                let connection = Connection::open(&address, &format!("c{number}")).await?;
                 let subject = format!("s{}", number % shape.streams);
                 match shape.publish {
                     Publish::Single => single(connection, &subject, shape.window, until).await,
@@ -179,7 +182,7 @@ async fn drive(address: &str, shape: Shape, duration: Duration) -> Result<Work, 
     local
         .run_until(async {
             for publisher in publishers {
-                work.records += publisher.await.expect("no publisher panics")?;
+                work.records += publisher.await.map_err(|error| error.to_string())??;
             }
             Ok::<(), String>(())
         })
@@ -341,10 +344,11 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(address: &str, number: usize) -> Result<Connection, String> {
+    /// `name` must be no other connection's: its inbox would hear the same answers.
+    async fn open(address: &str, name: &str) -> Result<Connection, String> {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let inbox = format!("_INBOX.c{number}");
+        let inbox = format!("_INBOX.{name}");
         let mut hello = String::from("CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n");
         write!(hello, "SUB {inbox}.> 1\r\n").expect("a string takes it");
         let mut connection = Connection { stream, buffer: Vec::with_capacity(1 << 20), inbox };
@@ -369,7 +373,8 @@ impl Connection {
 
     /// Waits for something from the server, and hands every whole message in it to `message`.
     async fn receive(&mut self, mut message: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), String> {
-        let read = self.stream.read_buf(&mut self.buffer).await;
+        let read = tokio::time::timeout(SILENCE_MAX, self.stream.read_buf(&mut self.buffer)).await;
+        let read = read.map_err(|_| "it does not answer".to_owned())?;
         if read.map_err(|error| error.to_string())? == 0 {
             return Err(format!("closed: {}", String::from_utf8_lossy(&self.buffer)));
         }

@@ -8,7 +8,7 @@ use super::{Context, Engine, Mode, PARTITIONS, RECORD_BYTES, WARM_UP};
 use crate::bodies::{self, Encoding};
 use crate::client::{Answer, Client};
 use crate::figure::{Findings, Run, THALWEG};
-use crate::meter::Meter;
+use crate::meter::{Meter, Work};
 use crate::process::Server;
 
 /// The most records in a PutRecords.
@@ -86,9 +86,9 @@ impl Engine for Thalweg {
         let members = [("StreamName", stream.as_str().into()), ("ShardCount", PARTITIONS.into())];
         self.control("CreateStream", &members).await;
         let calls = Rc::new(self.calls(&stream, shape.batch));
-        calls::drive(&self.server.address, &calls, shape, WARM_UP, judge).await?;
+        self.drive(&calls, shape, WARM_UP).await;
         let meter = Meter::start(&self.server, &[]);
-        let work = calls::drive(&self.server.address, &calls, shape, duration, judge).await?;
+        let work = self.drive(&calls, shape, duration).await;
         let run = meter.stop(&self.server, work);
         self.control("DeleteStream", &members[..1]).await;
         Ok(run)
@@ -96,6 +96,13 @@ impl Engine for Thalweg {
 }
 
 impl Thalweg {
+    /// # Panics
+    /// When anything fails: other engines may be missing from the report, but not this one.
+    async fn drive(&self, calls: &Rc<Vec<Vec<u8>>>, shape: Shape, duration: Duration) -> Work {
+        let outcome = calls::drive(&self.server.address, calls, shape, duration, judge).await;
+        outcome.unwrap_or_else(|reason| panic!("PutRecords or PutRecord: {reason}"))
+    }
+
     async fn control(&self, operation: &str, members: &[(&str, serde_json::Value)]) {
         let mut client = Client::connect(&self.server.address).await;
         let body = bodies::flat(Encoding::Json, members);
