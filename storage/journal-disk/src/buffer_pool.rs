@@ -35,7 +35,7 @@ impl BufferPool {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty buffer with room for `bytes`, and for at most as much again (or to the end of a huge page).
+    /// An empty buffer with room for `bytes`, and for at most as much again, or to the end of a huge page.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> PooledBuffer {
         let buffer = if bytes < POOLED_BYTES_MIN {
             AlignedBuffer::with_capacity(bytes)
@@ -53,7 +53,8 @@ impl BufferPool {
 
     /// The smallest free buffer that fits.
     fn find(&self, bytes: usize) -> Option<AlignedBuffer> {
-        let most = (2 * bytes).next_multiple_of(HUGE_PAGE);
+        // A cache that holds the buffer counts all of it.
+        let most = if bytes < HUGE_PAGE / 2 { 2 * bytes } else { bytes.next_multiple_of(HUGE_PAGE) };
         let mut free = self.free();
         let mut best: Option<(usize, usize)> = None;
         for (index, buffer) in free.iter().enumerate() {
@@ -147,5 +148,7 @@ mod tests {
         assert_eq!(pool.take(3 * MIB).capacity(), 4 * MIB);
         assert_eq!(pool.take(5 * MIB).capacity(), 6 * MIB);
         assert_eq!(pool.take(MIB).capacity(), 2 * MIB, "none of these is for so little");
+        drop(pool.take(2 * MIB));
+        assert!(pool.take(100_000).capacity() <= 200_000, "nor is that");
     }
 }
