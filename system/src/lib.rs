@@ -6,6 +6,7 @@
 
 pub mod buffer;
 pub mod clock;
+pub mod cork;
 pub mod disk;
 pub mod os;
 pub mod random;
