@@ -6,7 +6,8 @@
 //!   this thread:     the ringer wakes everyone on the list, which costs none
 //! ```
 //!
-//! What wakes from the thread itself is not gathered.
+//! A thread that wakes many at once rings when all are on the list (`thalweg_system::cork`). What wakes from the thread
+//! itself is not gathered.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -16,6 +17,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 
 use futures_util::task::AtomicWaker;
+use thalweg_system::cork;
 
 /// The wakes of one thread's tasks. The list is as long as the thread has tasks, at most.
 pub(crate) struct Bell {
@@ -77,8 +79,8 @@ impl Bell {
         waiting.push(sleeper);
         let is_first = waiting.len() == 1;
         drop(waiting);
-        if is_first {
-            self.ringer.wake();
+        if is_first && let Some(ringer) = self.ringer.take() {
+            cork::wake(ringer);
         }
     }
 }
