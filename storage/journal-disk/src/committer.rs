@@ -17,6 +17,7 @@ use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 use thalweg_journal::{Append, AppendError, CommitSender, NotAppliedReason, RunOutcome};
 use thalweg_system::DiskError;
+use thalweg_system::cork::Cork;
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 use crate::batch::{self, Batch, Entry, FLAG_CONFIRM, FLAG_EPOCH, Header, Kind, LogPoint};
@@ -144,6 +145,9 @@ impl Committer {
                 self.refuse_pending(&AppendError::NotApplied(NotAppliedReason::Stopped(DROPPED.to_owned())));
                 return false;
             }
+            // Where a network thread shares our core, it goes on first with what it has, and all of it is one batch; else
+            // its first request would wake us, be a batch alone, and the others would wait for its write.
+            std::thread::yield_now();
             self.engine.queue.take(&mut self.pending);
             if !self.pending.is_empty() {
                 return true;
@@ -243,18 +247,25 @@ impl Committer {
             let batch = self.write(0, &draft.entries, draft.payload_bytes, &parts, now).await?;
             drop(parts);
             self.confirmed = false;
+            let _cork = Cork::new();
             self.publish(&batch, &draft.entries, draft.changes);
             // Only now may the drain take it: it expects the shards to be there.
             self.engine.cache.push(&batch);
-        }
-        self.engine.queue.release(draft.cost, draft.answers.len());
-        for answer in draft.answers {
-            answer.give();
+            self.answer(draft.answers, draft.cost);
+        } else {
+            self.answer(draft.answers, draft.cost);
         }
         if self.engine.cache.undrained_bytes() >= self.engine.settings.drain_start_bytes {
             self.engine.drain_wanted.notify_one();
         }
         Ok(())
+    }
+
+    fn answer(&self, answers: Vec<Answer>, cost: usize) {
+        self.engine.queue.release(cost, answers.len());
+        for answer in answers {
+            answer.give();
+        }
     }
 
     /// Gives a request its place in the batch.
