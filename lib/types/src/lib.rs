@@ -15,6 +15,6 @@ pub mod timestamp;
 pub use arn::{Arn, ConsumerArn, StreamArn};
 pub use hash_key::{HashKey, HashKeyRange};
 pub use names::{ConsumerName, NameError, StreamName};
-pub use sequence_number::{FollowingDigits, SequenceNumber};
+pub use sequence_number::{FollowingDigits, RunDigits, SequenceNumber};
 pub use shard::{Offset, ShardIndex, ShardKey, StreamId};
 pub use timestamp::Timestamp;

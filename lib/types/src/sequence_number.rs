@@ -241,6 +241,51 @@ impl FollowingDigits {
     }
 }
 
+/// Goes through the numbers of a run and writes their digits where they are to be: into copies of the first one's. What
+/// is read back soon after it was written, byte by byte, makes the processor wait; this reads nothing back.
+#[derive(Clone, Debug)]
+pub struct RunDigits {
+    number: SequenceNumber,
+    /// Its two lower chunks of 19 digits.
+    middle: u64,
+    right: u64,
+}
+
+impl RunDigits {
+    /// From the run's first number on.
+    pub fn new(first: SequenceNumber) -> Self {
+        let [_, middle, right] = first.chunks();
+        RunDigits { number: first, middle, right }
+    }
+
+    /// Makes the digits of `number` of those in `digits`, which are of any number that this went through, if `number` is
+    /// the next of the run. False if it is not, or differs in more than the lower chunks: nothing was written then.
+    ///
+    /// # Panics
+    /// When `digits` are fewer than the lower chunks have.
+    pub fn next(&mut self, number: SequenceNumber, digits: &mut [u8]) -> bool {
+        let (middle, right) = self.step();
+        if middle >= CHUNK || number != self.number.following(1) {
+            return false;
+        }
+        let (rest, right_place) = digits.split_last_chunk_mut().expect("numbers of version 2 have 56 digits");
+        let (_, middle_place) = rest.split_last_chunk_mut().expect("numbers of version 2 have 56 digits");
+        write_chunk(right, right_place);
+        write_chunk(middle, middle_place);
+        *self = RunDigits { number, middle, right };
+        true
+    }
+
+    /// The lower chunks, one more on the counter; the middle one may be too large.
+    fn step(&self) -> (u64, u64) {
+        const MIDDLE: u64 = ((1 << COUNTER_BIT) / CHUNK as u128) as u64;
+        const RIGHT: u64 = ((1 << COUNTER_BIT) % CHUNK as u128) as u64;
+        // Both sums stay below 2^64.
+        let (middle, right) = (self.middle + MIDDLE, self.right + RIGHT);
+        if right >= CHUNK { (middle + 1, right - CHUNK) } else { (middle, right) }
+    }
+}
+
 /// `high * 2^64 + low` by 10^19: quotient and remainder. `high` is below 10^19.
 ///
 /// A multiplication by the reciprocal and two corrections, by Möller and Granlund, "Improved division by invariant
@@ -408,6 +453,31 @@ mod tests {
                     let digits = digits.get_or_insert_with(|| FollowingDigits::new(number));
                     prop_assert_eq!(digits.go_to(number).as_str(), number.to_string());
                     counter += 1;
+                }
+            }
+        }
+
+        #[test]
+        fn the_digits_of_a_run_are_the_numbers_own(
+            created in 0u64..16_000_000_000,
+            shard in 0u32..=i32::MAX as u32,
+            start in prop_oneof![0u64..COUNTER_END - 100_000, (1 << 48) - 1_000..(1u64 << 48) + 10],
+            arrival in 1_000_000_000u64..16_000_000_000,
+        ) {
+            let number = |counter| SequenceNumber::assemble(created, ShardIndex(shard), counter, arrival);
+            let mut text = number(start).to_string().into_bytes();
+            let mut digits = RunDigits::new(number(start));
+            for counter in start + 1..start + 2_000 {
+                let before = text.clone();
+                prop_assert!(!digits.next(number(counter + 1), &mut text), "not the next one");
+                prop_assert_eq!(&text, &before);
+                let expected = number(counter).to_string();
+                if digits.next(number(counter), &mut text) {
+                    prop_assert_eq!(std::str::from_utf8(&text), Ok(expected.as_str()));
+                } else {
+                    prop_assert_ne!(&text[..text.len() - 38], &expected.as_bytes()[..expected.len() - 38]);
+                    digits = RunDigits::new(number(counter));
+                    text = expected.into_bytes();
                 }
             }
         }

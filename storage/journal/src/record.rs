@@ -131,6 +131,7 @@ impl<'a> Records<'a> {
         self.position
     }
 
+    #[inline]
     fn take(&mut self, count: usize) -> Result<&'a [u8], RecordError> {
         let end = self.position.checked_add(count).ok_or(RecordError::Short)?;
         let taken = self.bytes.get(self.position..end).ok_or(RecordError::Short)?;
@@ -138,6 +139,7 @@ impl<'a> Records<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn decode(&mut self) -> Result<Record<'a>, RecordError> {
         let fixed = self.take(FIXED_BYTES)?;
         let flags = fixed[0];
@@ -167,6 +169,9 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
+    // Into the loop of whoever encodes records: what it returns would be read back from memory in other pieces than it was
+    // written in, and wait for that.
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.position >= self.bytes.len() {
             return None;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use thalweg_types::{FollowingDigits, HashKeyRange, SequenceNumber, ShardIndex, Timestamp};
+use thalweg_types::{HashKeyRange, RunDigits, SequenceNumber, ShardIndex, Timestamp};
 
 use crate::Protocol;
 use crate::aws_cbor::Cbor;
@@ -66,14 +66,14 @@ pub struct RecordsWriter {
 /// ```
 #[derive(Debug, Default)]
 struct Texts {
-    /// Everything before the data of the record that was written last, the separator included.
+    /// Everything before a record's data, the separator included, with the number of a record of the run.
     lead: Vec<u8>,
     /// How long the separator is; the first record has none.
     separator: usize,
-    /// Where the digits of its number are in `lead`.
+    /// Where the number's digits are in `lead`.
     digits: Range<usize>,
-    /// The number and the arrival that `lead` shows; `None` before the first record.
-    shows: Option<(FollowingDigits, Timestamp)>,
+    /// The record that was written last, and the arrival that `lead` shows; `None` before the first record.
+    last: Option<(RunDigits, Timestamp)>,
     /// Everything between a record's data and its partition key.
     key: Vec<u8>,
 }
@@ -81,8 +81,8 @@ struct Texts {
 impl Texts {
     /// Encodes everything again.
     fn show<N: Notation>(&mut self, number: SequenceNumber, arrival: Timestamp) {
-        let mut digits = FollowingDigits::new(number);
-        let text = digits.go_to(number).as_bytes();
+        let digits = number.digits();
+        let text = digits.as_bytes();
         let Texts { lead, key, .. } = self;
         lead.clear();
         // As behind another record: notations look at no more than the last byte.
@@ -106,23 +106,27 @@ impl Texts {
             N::member(key, "PartitionKey");
             key.drain(..before);
         }
-        self.shows = Some((digits, arrival));
+        self.last = Some((RunDigits::new(number), arrival));
     }
 
     fn record<N: Notation>(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
-        let is_first = self.shows.is_none();
-        match &mut self.shows {
-            Some((digits, arrival)) if *arrival == record.arrival => {
-                let text = digits.go_to(record.sequence_number).as_bytes();
-                if text.len() == self.digits.len() {
-                    self.lead[self.digits.clone()].copy_from_slice(text);
-                } else {
+        let start = out.len();
+        match &mut self.last {
+            Some((run, arrival)) if *arrival == record.arrival => {
+                out.extend_from_slice(&self.lead);
+                let digits = &mut out[start..][self.digits.clone()];
+                if !run.next(record.sequence_number, digits) {
+                    out.truncate(start);
                     self.show::<N>(record.sequence_number, record.arrival);
+                    out.extend_from_slice(&self.lead);
                 }
             }
-            _ => self.show::<N>(record.sequence_number, record.arrival),
+            last => {
+                let is_first = last.is_none();
+                self.show::<N>(record.sequence_number, record.arrival);
+                out.extend_from_slice(&self.lead[if is_first { self.separator } else { 0 }..]);
+            }
         }
-        out.extend_from_slice(&self.lead[if is_first { self.separator } else { 0 }..]);
         N::bytes(out, record.data);
         if let Some(partition_key) = record.partition_key {
             out.extend_from_slice(&self.key);
