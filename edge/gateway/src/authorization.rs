@@ -15,6 +15,9 @@ const QUERY_PARAMETERS: [&str; 5] =
 pub(crate) fn failure(head: &Parts) -> Option<Failure> {
     let header = head.headers.get(AUTHORIZATION).filter(|header| !header.is_empty());
     let query = head.uri.query().unwrap_or_default();
+    if header.is_none() && query.is_empty() {
+        return None;
+    }
     let presigned = query.split('&').any(|pair| pair.split('=').next() == Some(QUERY_PARAMETERS[0]));
     let missing = match (header, presigned) {
         (None, false) => return None,

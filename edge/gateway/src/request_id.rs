@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::HeaderValue;
 use thalweg_system::Random;
 
-/// AWS's extended ids are base64 of 64 to 80 bytes.
-const EXTENDED_WORDS: usize = 9;
-/// Their text's length.
-const EXTENDED_LENGTH: usize = EXTENDED_WORDS * 8 / 3 * 4;
+/// AWS's extended ids are base64 of 64 to 80 bytes; this is of 72.
+const EXTENDED_LENGTH: usize = 96;
+/// Characters of base64 that one random word gives.
+const CHARACTERS: usize = 8;
+/// The alphabets of the ids' texts.
+const HEX: &[u8; 16] = b"0123456789abcdef";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Length of a UUID's text.
 const UUID_LENGTH: usize = 36;
 /// The odd constant of the splitmix64 generator: 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Numbers that one request uses: two for the id, the rest for the extended one.
-const WORDS: u64 = 2 + EXTENDED_WORDS as u64;
+const WORDS: u64 = 2 + (EXTENDED_LENGTH / CHARACTERS) as u64;
 
 /// Gives each request its ids. A counter under a mixing function (splitmix64) with a random start: asking the
 /// operating system for each request would cost more than the rest of its head.
@@ -62,31 +65,30 @@ impl RequestIds {
             mixed ^ (mixed >> 31)
         };
         let uuid = uuid(word(), word());
-        let mut bytes = [0; EXTENDED_WORDS * 8];
-        for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&word().to_le_bytes());
-        }
         let mut extended = [0; EXTENDED_LENGTH];
-        let written = base64_simd::STANDARD.encode(&bytes, base64_simd::Out::from_slice(&mut extended));
-        debug_assert_eq!(written.len(), EXTENDED_LENGTH);
+        for characters in extended.chunks_mut(CHARACTERS) {
+            let mut word = word();
+            for character in characters {
+                *character = BASE64[(word % 64) as usize];
+                word /= 64;
+            }
+        }
         RequestId { uuid, extended }
     }
 }
 
 /// `xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx`
 fn uuid(high: u64, low: u64) -> [u8; UUID_LENGTH] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
+    /// Where each byte's two digits are; the dashes are in between.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let high = high & !0xf000 | 0x4000;
     let low = low & !(0b11 << 62) | 0b10 << 62;
+    let number = u128::from(high) << 64 | u128::from(low);
     let mut text = [b'-'; UUID_LENGTH];
-    let mut place = 0;
-    for (number, byte) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).enumerate() {
-        if matches!(number, 4 | 6 | 8 | 10) {
-            place += 1;
-        }
-        text[place] = HEX[usize::from(byte >> 4)];
-        text[place + 1] = HEX[usize::from(byte & 0xf)];
-        place += 2;
+    for (place, byte) in PLACES.into_iter().zip(number.to_be_bytes()) {
+        let [tens, ones] = &mut text[place..place + 2] else { unreachable!("it is two long") };
+        *tens = HEX[usize::from(byte >> 4)];
+        *ones = HEX[usize::from(byte & 0xf)];
     }
     text
 }
