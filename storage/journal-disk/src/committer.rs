@@ -242,30 +242,27 @@ impl Committer {
             self.place(request, now, &mut draft);
         }
         // Without entries nothing changes: everything asked for was so already, durably.
-        if !draft.entries.is_empty() {
+        let batch = if draft.entries.is_empty() {
+            None
+        } else {
             let parts = std::mem::take(&mut draft.parts);
-            let batch = self.write(0, &draft.entries, draft.payload_bytes, &parts, now).await?;
-            drop(parts);
+            Some(self.write(0, &draft.entries, draft.payload_bytes, &parts, now).await?)
+        };
+        let _cork = Cork::new();
+        if let Some(batch) = batch {
             self.confirmed = false;
-            let _cork = Cork::new();
             self.publish(&batch, &draft.entries, draft.changes);
             // Only now may the drain take it: it expects the shards to be there.
             self.engine.cache.push(&batch);
-            self.answer(draft.answers, draft.cost);
-        } else {
-            self.answer(draft.answers, draft.cost);
+        }
+        self.engine.queue.release(draft.cost, draft.answers.len());
+        for answer in draft.answers {
+            answer.give();
         }
         if self.engine.cache.undrained_bytes() >= self.engine.settings.drain_start_bytes {
             self.engine.drain_wanted.notify_one();
         }
         Ok(())
-    }
-
-    fn answer(&self, answers: Vec<Answer>, cost: usize) {
-        self.engine.queue.release(cost, answers.len());
-        for answer in answers {
-            answer.give();
-        }
     }
 
     /// Gives a request its place in the batch.
