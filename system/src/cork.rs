@@ -62,27 +62,14 @@ pub fn wake(waker: Waker) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
     use super::*;
-
-    /// Counts its wakes.
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::simulated::WakeCount;
 
     #[test]
     fn wakes_are_given_when_the_outermost_cork_is_gone() {
-        let count = Arc::new(Count::default());
-        let again = || wake(Waker::from(Arc::clone(&count)));
-        let woken = || count.0.load(Ordering::Relaxed);
+        let count = WakeCount::default();
+        let again = || wake(count.waker());
+        let woken = || count.get();
         again();
         assert_eq!(woken(), 1, "without a cork at once");
         let outer = Cork::new();

@@ -119,35 +119,23 @@ impl Body for AnswerBody {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
+    use thalweg_system::simulated::WakeCount;
 
     use super::*;
-
-    /// Counts its wakes.
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 
     #[test]
     fn an_event_stream_lets_others_have_their_turn_after_each_event() {
         let events = ["one", "two"].map(|text| Bytes::from_static(text.as_bytes()));
         let stream = Box::pin(futures_util::stream::iter(events.clone()));
         let mut body = AnswerBody::events(stream, Box::pin(std::future::pending()));
-        let wakes = Arc::new(Count::default());
-        let waker = Waker::from(Arc::clone(&wakes));
+        let wakes = WakeCount::default();
+        let waker = wakes.waker();
         let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));
         for (number, event) in events.into_iter().enumerate() {
             let Poll::Ready(Some(Ok(frame))) = poll() else { panic!("an event is there") };
             assert_eq!(frame.into_data().ok(), Some(event));
             assert!(poll().is_pending());
-            assert_eq!(wakes.0.load(Ordering::Relaxed), number + 1, "it goes on by itself");
+            assert_eq!(wakes.get(), number + 1, "it goes on by itself");
         }
         assert!(matches!(poll(), Poll::Ready(None)));
     }

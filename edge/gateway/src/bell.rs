@@ -101,21 +101,10 @@ impl Wake for Sleeper {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
+    use thalweg_system::simulated::WakeCount;
     use tokio::sync::oneshot;
 
     use super::*;
-
-    /// Counts its wakes.
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 
     /// Runs on a thread that is not the bell's.
     #[allow(clippy::disallowed_methods, reason = "the rule is about threads")]
@@ -126,10 +115,9 @@ mod tests {
     #[test]
     fn wakes_from_elsewhere_ring_once() {
         let bell = Bell::new();
-        let (ringer_count, task_count) = (Arc::new(Count::default()), Arc::new(Count::default()));
-        let (ringer_waker, task_waker) =
-            (Waker::from(Arc::clone(&ringer_count)), Waker::from(Arc::clone(&task_count)));
-        let counts = || (ringer_count.0.load(Ordering::Relaxed), task_count.0.load(Ordering::Relaxed));
+        let (ringer_count, task_count) = (WakeCount::default(), WakeCount::default());
+        let (ringer_waker, task_waker) = (ringer_count.waker(), task_count.waker());
+        let counts = || (ringer_count.get(), task_count.get());
         let mut ring = Box::pin(Arc::clone(&bell).ring());
         let mut ring = || assert!(ring.as_mut().poll(&mut Context::from_waker(&ringer_waker)).is_pending());
         ring();
@@ -164,13 +152,13 @@ mod tests {
     #[test]
     fn a_wake_on_the_same_thread_needs_no_bell() {
         let bell = Bell::new();
-        let count = Arc::new(Count::default());
-        let waker = Waker::from(Arc::clone(&count));
+        let count = WakeCount::default();
+        let waker = count.waker();
         let (sender, receiver) = oneshot::channel();
         let mut task = Box::pin(bell.gather(receiver));
         assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         sender.send(7).expect("asked");
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(count.get(), 1);
         assert_eq!(task.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(7)));
     }
 }

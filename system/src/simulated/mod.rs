@@ -9,9 +9,11 @@ mod content;
 mod disk;
 mod random;
 mod spawn;
+mod wakes;
 
 pub use clock::ManualClock;
 pub use content::Crash;
 pub use disk::{Call, CallKind, SimulatedDisk};
 pub use random::SeededRandom;
 pub use spawn::SimulatedSpawn;
+pub use wakes::WakeCount;
