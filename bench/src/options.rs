@@ -51,6 +51,19 @@ pub(crate) enum Command {
 }
 
 impl Options {
+    /// Where peers and log engines are installed, from the root: servers are started elsewhere.
+    ///
+    /// # Panics
+    /// When the folder has no name.
+    pub(crate) fn peers_folder(&self) -> PathBuf {
+        let default = || {
+            let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
+            home.join(".cache/thalweg/peers")
+        };
+        let folder = self.peers_dir.clone().unwrap_or_else(default);
+        std::path::absolute(folder).expect("the folder has a name")
+    }
+
     /// Whether this chapter was asked for.
     pub(crate) fn wants(&self, chapter: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|wanted| wanted == chapter)

@@ -6,7 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::options::Options;
 use crate::process::{GENERATOR_CORE, SERVER_CORE};
 
 // The pinned versions.
@@ -17,17 +16,6 @@ pub(super) const NATS: &str = "2.15.1";
 pub(super) const KAFKA: &str = "4.3.0";
 const MAVEN_DEPENDENCY_PLUGIN: &str = "3.6.1";
 pub(super) const S2: &str = "0.43.4";
-
-/// Where peers are installed.
-pub(super) fn folder(options: &Options) -> PathBuf {
-    let default = || {
-        let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
-        home.join(".cache/thalweg/peers")
-    };
-    let folder = options.peers_dir.clone().unwrap_or_else(default);
-    // Servers are started elsewhere.
-    std::path::absolute(folder).expect("the folder has a name")
-}
 
 /// An installed engine.
 pub(super) struct Installed {

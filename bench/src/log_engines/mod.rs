@@ -97,7 +97,7 @@ pub(crate) async fn run(options: &Options, thalweg: &Path) -> Findings {
         runs: options.runs,
         duration: Duration::from_secs_f64(options.seconds),
         folder: folder.expect("a temporary folder"),
-        peers: install::folder(options),
+        peers: options.peers_folder(),
         thalweg: thalweg.to_owned(),
     };
     let mut findings = Findings::default();

@@ -55,19 +55,8 @@ pub(crate) async fn measure(
     }
     let Some((_, connections)) = best else { return figures };
     let workload = format!("{}{}", super::AT_ITS_BEST, super::workload(&operation, connections));
-    let mut runs = Vec::new();
-    for _ in 0..options.runs {
-        match once(&running.server, connections, &calls, options.seconds).await {
-            Ok(run) => {
-                super::log(subject, &workload, &run);
-                runs.push(run);
-            }
-            Err(error) => failed(&workload, error),
-        }
-    }
-    if !runs.is_empty() {
-        figures.push(super::figure(subject, &workload, runs));
-    }
+    let once = async || once(&running.server, connections, &calls, options.seconds).await;
+    figures.extend(super::runs(options, subject, &workload, once, &mut failed).await);
     figures
 }
 

@@ -24,7 +24,7 @@ mod put;
 mod subject;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::subject::Subject;
 use crate::figure::{Absent, Figure, Findings, Run};
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: &Options, thalweg: &Path) -> Findings {
     let preload = loopback::compile(tools.path());
     for peer in table::PEERS {
         let installed = preload.as_ref().map_err(Clone::clone).and_then(|preload| {
-            let here = install::install(peer, &folder(options))?;
+            let here = install::install(peer, &options.peers_folder())?;
             Ok((preload, install::describe(peer, &here), here))
         });
         let (preload, description, here) = match installed {
@@ -87,18 +87,31 @@ async fn measure(options: &Options, subject: &Subject, findings: &mut Findings, 
     findings.absent.append(&mut absent);
 }
 
-/// Where peers are installed.
-fn folder(options: &Options) -> PathBuf {
-    options.peers_dir.clone().unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
-        home.join(".cache/thalweg/peers")
-    })
-}
-
 /// The words for an operation on some connections.
 fn workload(operation: &str, connections: usize) -> String {
     let plural = if connections == 1 { "" } else { "s" };
     format!("{operation}, JSON, HTTP/1.1, {connections} connection{plural}")
+}
+
+/// As many runs of one workload as the options say; `None` when all of them failed.
+async fn runs(
+    options: &Options,
+    subject: &Subject,
+    workload: &str,
+    once: impl AsyncFn() -> Result<Run, String>,
+    failed: &mut impl FnMut(&str, String),
+) -> Option<Figure> {
+    let mut runs = Vec::new();
+    for _ in 0..options.runs {
+        match once().await {
+            Ok(run) => {
+                log(subject, workload, &run);
+                runs.push(run);
+            }
+            Err(error) => failed(workload, error),
+        }
+    }
+    (!runs.is_empty()).then(|| figure(subject, workload, runs))
 }
 
 fn figure(subject: &Subject, workload: &str, runs: Vec<Run>) -> Figure {

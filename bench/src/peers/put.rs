@@ -79,19 +79,8 @@ pub(crate) async fn measure(
     let mut figures: Vec<Figure> = tried.into_iter().map(|(.., figure)| figure).collect();
     let Some((connections, batch)) = best else { return figures };
     let workload = format!("{}{}", super::AT_ITS_BEST, workload(connections, batch));
-    let mut runs = Vec::new();
-    for _ in 0..options.runs {
-        match once(subject, data, connections, batch, WARM_SECONDS, options.seconds).await {
-            Ok(run) => {
-                super::log(subject, &workload, &run);
-                runs.push(run);
-            }
-            Err(error) => failed(&workload, error),
-        }
-    }
-    if !runs.is_empty() {
-        figures.push(super::figure(subject, &workload, runs));
-    }
+    let once = async || once(subject, data, connections, batch, WARM_SECONDS, options.seconds).await;
+    figures.extend(super::runs(options, subject, &workload, once, &mut failed).await);
     figures
 }
 

@@ -1,4 +1,4 @@
-//! A chart of horizontal bars.
+//! A chart of horizontal bars: from a tenth of the smallest value on, each factor of ten is as long.
 
 use crate::report::svg::{OURS, Svg, THEIRS};
 
@@ -15,13 +15,6 @@ pub(crate) enum Row {
     },
 }
 
-/// How long bars are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scale {
-    /// From a tenth of the smallest value on: each factor of ten is as long.
-    Logarithmic,
-}
-
 const WIDTH: f64 = 860.0;
 const LABELS: f64 = 280.0;
 const VALUES: f64 = 90.0;
@@ -29,7 +22,7 @@ const ROW: f64 = 20.0;
 const TOP: f64 = 34.0;
 
 /// Draws it.
-pub(crate) fn draw(title: &str, rows: &[Row], scale: Scale) -> String {
+pub(crate) fn draw(title: &str, rows: &[Row]) -> String {
     let values = rows.iter().filter_map(|row| match row {
         Row::Bar { value, .. } if *value > 0.0 => Some(*value),
         _ => None,
@@ -37,12 +30,8 @@ pub(crate) fn draw(title: &str, rows: &[Row], scale: Scale) -> String {
     let (smallest, largest) =
         values.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     let room = WIDTH - LABELS - VALUES;
-    let length = |value: f64| match scale {
-        Scale::Logarithmic => {
-            let floor = smallest / 10.0;
-            room * (value / floor).log10().max(0.0) / (largest / floor).log10().max(1.0)
-        }
-    };
+    let floor = smallest / 10.0;
+    let length = |value: f64| room * (value / floor).log10().max(0.0) / (largest / floor).log10().max(1.0);
     let mut svg = Svg::new();
     svg.text(0.0, 16.0, "start", 14, &format!("{title} (logarithmic)"));
     let mut y = TOP;
@@ -76,7 +65,7 @@ mod tests {
             text: String::new(),
             ours: false,
         };
-        let svg = draw("T", &[bar("a<b", 10.0), bar("c", 1000.0)], Scale::Logarithmic);
+        let svg = draw("T", &[bar("a<b", 10.0), bar("c", 1000.0)]);
         let widths: Vec<f64> = svg
             .lines()
             .filter(|line| line.starts_with("<rect"))

@@ -1,4 +1,4 @@
-//! A small line chart: one value against one quantity, both from zero or both in factors of ten.
+//! Small line charts beside one another: values against one quantity.
 
 use crate::report::markdown::number;
 use crate::report::svg::Svg;

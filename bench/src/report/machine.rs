@@ -35,7 +35,8 @@ impl Machine {
             date: output("date", &["-u", "+%Y-%m-%d"]),
             commit: if changed { commit + "+" } else { commit },
             processor: processor.unwrap_or_default(),
-            cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get).max(2),
+            // Not those that this program may use: it is pinned to one.
+            cores: information.lines().filter(|line| line.starts_with("processor")).count(),
             memory_gib: kib.unwrap_or(0).div_ceil(1 << 20),
             kernel: output("uname", &["-sr"]),
         }

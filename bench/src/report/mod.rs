@@ -93,7 +93,7 @@ fn floors_chart(findings: &Findings, title: &str) -> Option<String> {
             }
         }
     }
-    (!bars.is_empty()).then(|| bars::draw(title, &bars, bars::Scale::Logarithmic))
+    (!bars.is_empty()).then(|| bars::draw(title, &bars))
 }
 
 /// Who writes how many records a second at best.
@@ -119,5 +119,5 @@ fn rates_chart(findings: &Findings, group: &str, title: &str) -> Option<String> 
             ours: subject.starts_with(THALWEG),
         })
         .collect();
-    (!bars.is_empty()).then(|| bars::draw(title, &bars, bars::Scale::Logarithmic))
+    (!bars.is_empty()).then(|| bars::draw(title, &bars))
 }
