@@ -189,54 +189,25 @@ impl Digits {
     }
 }
 
-/// The digits of numbers that mostly follow each other, as those of a shard's records do: what did not change is not
-/// written again.
+/// The digits of numbers that mostly follow each other, as those of a shard's records do.
 #[derive(Clone, Debug)]
 pub struct FollowingDigits {
-    number: SequenceNumber,
-    /// The number as three chunks of 19 digits, from the left.
-    chunks: [u64; 3],
+    run: RunDigits,
     digits: Digits,
 }
 
 impl FollowingDigits {
     /// Those of `number`.
     pub fn new(number: SequenceNumber) -> Self {
-        let chunks = number.chunks();
-        FollowingDigits { number, chunks, digits: Digits::of_chunks(chunks) }
+        FollowingDigits { run: RunDigits::new(number), digits: number.digits() }
     }
 
     /// Those of `number`, which may be any. Cheap for the number of the record that follows the last one asked for, if
     /// it arrived in the same second.
     pub fn go_to(&mut self, number: SequenceNumber) -> &Digits {
-        /// One more on the counter, as the two lower chunks.
-        const STEP: [u64; 2] =
-            [((1 << COUNTER_BIT) / CHUNK as u128) as u64, ((1 << COUNTER_BIT) % CHUNK as u128) as u64];
-        if number == self.number {
-            return &self.digits;
-        }
-        let [left, mut middle, mut right] = self.chunks;
-        // Both sums stay below 2^64.
-        right += STEP[1];
-        middle += STEP[0];
-        if right >= CHUNK {
-            right -= CHUNK;
-            middle += 1;
-        }
-        if number != self.number.following(1) || middle >= CHUNK {
+        if number != self.run.number && !self.run.next(number, &mut self.digits.text) {
             *self = FollowingDigits::new(number);
-            return &self.digits;
         }
-        let ([_, middle_place, right_place], _) = self.digits.text.as_chunks_mut() else {
-            unreachable!("there are three chunks")
-        };
-        write_chunk(right, right_place);
-        if middle / EIGHT == self.chunks[1] / EIGHT {
-            write_eight((middle % EIGHT) as u32, &mut middle_place[CHUNK_DIGITS - 8..]);
-        } else {
-            write_chunk(middle, middle_place);
-        }
-        (self.number, self.chunks) = (number, [left, middle, right]);
         &self.digits
     }
 }
