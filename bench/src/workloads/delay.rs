@@ -14,6 +14,7 @@ use crate::meter::{self, Histogram};
 use crate::process;
 use crate::workloads::listen::{self, Enough, Listeners};
 use crate::workloads::poll;
+use crate::workloads::put;
 use crate::workloads::put_record::RECORD_BYTES;
 use crate::workloads::subject::{Bench, add};
 
@@ -77,6 +78,7 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
 async fn one(bench: &Bench<'_>, way: Way) -> (Run, Histogram, f64) {
     let subject = bench.thalweg();
     subject.create_stream("delay", 1).await;
+    put::go_around_the_ring(&subject, "delay").await;
     let arns = listen::register(&subject, "delay", 1).await;
     let requests = requests();
     let mut pool = Pool::connect(subject.address(), Version::Http1, LANES).await;

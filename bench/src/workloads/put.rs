@@ -162,6 +162,14 @@ pub(crate) async fn closed_counted(
     run
 }
 
+/// Brings the measured server into its steady state before a workload that would take minutes to: its ring has been
+/// gone around, and has its largest size.
+pub(crate) async fn go_around_the_ring(subject: &Subject, stream: &str) {
+    let requests = requests(Encoding::Json, stream, 500, 1024);
+    let mut pool = Pool::connect(subject.address(), Version::Http1, LANES).await;
+    pool.closed(&requests, Until::both(WARM_UP_SECONDS, 2 * RING_BYTES)).await;
+}
+
 /// Everything must have gone to the disk twice, into the ring and into a segment: a note when it did not.
 pub(crate) fn drained(mut run: Run) -> Run {
     let expected = 2 * run.payload_bytes;

@@ -52,6 +52,7 @@ async fn one(bench: &Bench<'_>, encoding: Encoding, version: Version, lanes: usi
         let counts = bench.counts_calls(number);
         let subject = bench.thalweg();
         subject.create_stream("put", SHARDS).await;
+        put::go_around_the_ring(&subject, "put").await;
         let answer_bytes = subject.answer_bytes(&requests[0]).await;
         add(&mut thalweg, put::closed_counted(counts, &subject, version, lanes, &requests, until).await);
         drop(subject);

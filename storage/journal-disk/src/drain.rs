@@ -21,6 +21,7 @@ use thalweg_types::{ShardKey, StreamId, Timestamp};
 use crate::batch::{Batch, Entry, Kind};
 use crate::checkpoint;
 use crate::manifest::{Manifest, SegmentRow, ShardRow};
+use crate::pace::{self, Pace};
 use crate::retention::Retention;
 use crate::segment::{self, ChunkRun, HEADER_BYTES, SegmentName};
 use crate::segment_writer::{SegmentWriter, Tools, Written};
@@ -83,13 +84,19 @@ pub(crate) struct Place<'a> {
 ///
 /// # Panics
 /// When the batches do not follow from the manifest: they were placed by us or checked by recovery.
-fn take_in(manifest: &Manifest, batches: &[Arc<Batch>]) -> (Round, Vec<TakenShard>) {
+async fn take_in(manifest: &Manifest, batches: &[Arc<Batch>], pace: &Pace<'_>) -> (Round, Vec<TakenShard>) {
     const FOLLOWS: &str = "the log follows from the manifest";
     let mut round =
         Round { next: manifest.clone(), chunks: BTreeMap::new(), removed: Vec::new(), deleted: Vec::new() };
     let mut taken = TakenShards::default();
+    let mut entries = 0;
     for (index, batch) in batches.iter().enumerate() {
         let index = u32::try_from(index).expect("a round has far fewer batches");
+        if entries >= pace::ENTRIES_PER_STEP {
+            pace.rest().await;
+            entries = 0;
+        }
+        entries += batch.entries as usize;
         for (entry, start) in batch.entries() {
             match entry.kind {
                 Kind::Records => {
@@ -179,7 +186,7 @@ pub(crate) async fn write(
     batches: &[Arc<Batch>],
     touched: &mut Touched,
 ) -> Result<Round, DiskError> {
-    let (mut round, taken) = take_in(manifest, batches);
+    let (mut round, taken) = take_in(manifest, batches, place.tools.pace).await;
     let plans = plan(&taken, place.tools.settings.chunk_bytes_max);
     // Open files stay bounded however many streams there are.
     let mut unsynced: Vec<Written> = Vec::new();
@@ -264,13 +271,13 @@ fn cut_chunk(runs: &[Taken], chunk_bytes_max: usize) -> (&[Taken], usize) {
 
 /// The stream's open segment if it takes the first of these chunks and is not too old, else a new one; and how many of
 /// the chunks it takes.
-async fn start(
-    place: &Place<'_>,
+async fn start<'a>(
+    place: &Place<'a>,
     next: &mut Manifest,
     stream: StreamId,
     chunks: &[Planned<'_>],
     touched: &mut Touched,
-) -> Result<(SegmentWriter, usize), DiskError> {
+) -> Result<(SegmentWriter<'a>, usize), DiskError> {
     let settings = place.tools.settings;
     let row = next.streams.entry(stream).or_default();
     if let Some((&number, last)) = row.segments.iter_mut().next_back().filter(|(_, last)| last.open) {

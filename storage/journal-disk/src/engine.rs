@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::batch_memory::BatchMemory;
 use crate::buffer_pool::BufferPool;
 use crate::merge::MergeDesk;
+use crate::pace::Pace;
 use crate::queue::Queue;
 use crate::reader::Readers;
 use crate::retention::{self, Retention};
@@ -75,9 +76,10 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// What writing a segment needs.
-    pub(crate) fn tools(&self) -> Tools<'_> {
-        Tools { disk: &*self.disk, journal: self.journal, settings: &self.settings, buffers: &self.buffers }
+    /// What writing a segment at this pace needs.
+    pub(crate) fn tools<'a>(&'a self, pace: &'a Pace<'a>) -> Tools<'a> {
+        let Engine { disk, journal, settings, buffers, .. } = self;
+        Tools { disk: &**disk, journal: *journal, settings, buffers, pace }
     }
 
     /// Waits until the phase is at least this.

@@ -29,6 +29,7 @@ mod layout;
 mod maintenance;
 mod manifest;
 mod merge;
+mod pace;
 mod queue;
 mod read_queue;
 mod reader;

@@ -23,6 +23,7 @@ use crate::engine::{Engine, Phase};
 use crate::grow;
 use crate::manifest::{Manifest, shards_of};
 use crate::merge::{self, Candidate, Merged};
+use crate::pace::{self, Pace};
 use crate::queue::Request;
 use crate::retention::ExpiryClock;
 use crate::segment::SegmentName;
@@ -94,7 +95,8 @@ impl Maintenance {
                 self.chores_at = Some(now);
                 self.chores().await?;
             }
-            if !self.should_drain() || !self.drain_once().await? {
+            let engine = Arc::clone(&self.engine);
+            if !self.should_drain() || !self.drain_at(&Pace::appends(&engine)).await? {
                 return Ok(());
             }
         }
@@ -121,15 +123,20 @@ impl Maintenance {
         enough || self.engine.ring.figures().free == 0
     }
 
-    /// One round of draining. False when there was nothing to drain, or no space to drain it to.
+    /// One round of draining that someone waits for. False when there was nothing to drain, or no space to drain it to.
     pub(crate) async fn drain_once(&mut self) -> Result<bool, DiskError> {
+        self.drain_at(&Pace::Unpaced).await
+    }
+
+    /// One round of draining at this pace.
+    async fn drain_at(&mut self, pace: &Pace<'_>) -> Result<bool, DiskError> {
         let undrained = self.engine.cache.undrained(self.engine.settings.drain_bytes_max);
         if undrained.through == self.manifest.through {
             return Ok(false);
         }
         let engine = Arc::clone(&self.engine);
-        let place =
-            drain::Place { tools: engine.tools(), retention: &engine.retention, now: engine.clock.wall() };
+        let (retention, now) = (&engine.retention, engine.clock.wall());
+        let place = drain::Place { tools: engine.tools(pace), retention, now };
         let mut touched = Touched::default();
         let drained = async {
             let mut round = drain::write(&place, &self.manifest, &undrained.batches, &mut touched).await?;
@@ -157,7 +164,7 @@ impl Maintenance {
         self.engine.cache.note_drained(position);
         self.engine.ring.release_through(position);
         drop(undrained);
-        self.evict(self.engine.settings.tail_cache_bytes_max);
+        self.evict(self.engine.settings.tail_cache_bytes_max, pace).await;
         self.remove_files(&round.removed).await;
         for stream in round.deleted {
             self.engine.retention.forget(stream);
@@ -218,18 +225,23 @@ impl Maintenance {
     }
 
     /// Lets go of drained batches beyond the bound.
-    fn evict(&self, bytes_max: usize) {
-        let evicted = self.engine.cache.evict(bytes_max);
-        let Some(last) = evicted.last() else { return };
-        // Each shard is looked for once, however many of these batches it is in.
-        let mut shards: FxHashSet<ShardKey> = FxHashSet::default();
-        for batch in &evicted {
-            shards.extend(batch.entries().map(|(entry, _)| entry.shard));
-        }
-        for key in shards {
-            if let Some(shard) = self.engine.shards.get(key) {
-                shard.state().evict_through(last.end.position);
+    async fn evict(&self, bytes_max: usize, pace: &Pace<'_>) {
+        loop {
+            let step = if pace.has_time() { pace::ENTRIES_PER_STEP } else { usize::MAX };
+            let evicted = self.engine.cache.evict(bytes_max, step);
+            let Some(last) = evicted.last() else { return };
+            // Each shard is looked for once, however many of these batches it is in.
+            let mut shards: FxHashSet<ShardKey> = FxHashSet::default();
+            for batch in &evicted {
+                shards.extend(batch.entries().map(|(entry, _)| entry.shard));
             }
+            for key in shards {
+                if let Some(shard) = self.engine.shards.get(key) {
+                    shard.state().evict_through(last.end.position);
+                }
+            }
+            drop(evicted);
+            pace.rest().await;
         }
     }
 
@@ -291,7 +303,7 @@ impl Maintenance {
         }
         while engine.cache.undrained_bytes() > settings.idle_undrained_bytes_max && self.drain_once().await? {
         }
-        self.evict(settings.tail_cache_idle_bytes_max);
+        self.evict(settings.tail_cache_idle_bytes_max, &Pace::Unpaced).await;
         engine.readers.rest();
         engine.buffers.rest();
         engine.batch_memory.rest();

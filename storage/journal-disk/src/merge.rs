@@ -21,6 +21,7 @@ use crate::checkpoint;
 use crate::engine::{Engine, Phase};
 use crate::index;
 use crate::manifest::SegmentRow;
+use crate::pace::Pace;
 use crate::reader::read_chunk;
 use crate::segment::{self, ChunkRow, ChunkRun, SegmentName};
 use crate::segment_writer::SegmentWriter;
@@ -157,7 +158,9 @@ async fn merge(engine: &Engine, candidate: &Candidate) -> Result<Option<Merged>,
     let failed = |error: thalweg_system::DiskError| error.to_string();
     // What the new chunks have at most: rows of runs stay, headers become fewer.
     let bytes = by_shard.values().flatten().map(|row| u64::from(row.length)).sum();
-    let mut writer = SegmentWriter::create(engine.tools(), name, bytes).await.map_err(failed)?;
+    let (clock, bytes_per_second) = (&*engine.clock, engine.settings.merge_bytes_per_second.max(1));
+    let pace = Pace::Rate { clock, bytes_per_second, piece_bytes: engine.settings.paced_bytes_min };
+    let mut writer = SegmentWriter::create(engine.tools(&pace), name, bytes).await.map_err(failed)?;
     let segment = Arc::new(name);
     let mut chunks: BTreeMap<ShardKey, Vec<ChunkRef>> = BTreeMap::new();
     for (shard, rows) in by_shard {
@@ -177,10 +180,8 @@ async fn merge(engine: &Engine, candidate: &Candidate) -> Result<Option<Merged>,
                 payload_bytes += run.length as usize;
                 runs.push((*run, chunk.view(run).bytes));
             }
-            // Reading and writing again.
-            let bytes = u64::from(row.length) * 2;
-            let rate = engine.settings.merge_bytes_per_second.max(1);
-            engine.clock.sleep(Duration::from_micros(bytes.saturating_mul(1_000_000) / rate)).await;
+            let micros = u64::from(row.length).saturating_mul(1_000_000) / bytes_per_second;
+            clock.sleep(Duration::from_micros(micros)).await;
         }
         let row = append(&mut writer, shard, &runs).await.map_err(failed)?;
         written.push(ChunkRef { segment: Arc::clone(&segment), row });
@@ -192,7 +193,7 @@ async fn merge(engine: &Engine, candidate: &Candidate) -> Result<Option<Merged>,
 }
 
 async fn append(
-    writer: &mut SegmentWriter,
+    writer: &mut SegmentWriter<'_>,
     shard: ShardIndex,
     runs: &[Copied],
 ) -> Result<ChunkRow, thalweg_system::DiskError> {

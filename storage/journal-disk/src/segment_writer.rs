@@ -21,6 +21,7 @@ use thalweg_types::ShardIndex;
 
 use crate::buffer_pool::{BufferPool, PooledBuffer};
 use crate::manifest::SegmentRow;
+use crate::pace::Pace;
 use crate::segment::{self, ChunkRow, ChunkRun, HEADER_BYTES, Part, SegmentName};
 use crate::settings::{BLOCK_BYTES, Settings};
 
@@ -31,6 +32,7 @@ pub(crate) struct Tools<'a> {
     pub(crate) journal: u64,
     pub(crate) settings: &'a Settings,
     pub(crate) buffers: &'a Arc<BufferPool>,
+    pub(crate) pace: &'a Pace<'a>,
 }
 
 /// How so many bytes are written.
@@ -38,14 +40,17 @@ fn access_for(bytes: u64, settings: &Settings) -> Access {
     if bytes >= settings.bulk_bytes_min as u64 { Access::Bulk } else { Access::Appended }
 }
 
-pub(crate) struct SegmentWriter {
+pub(crate) struct SegmentWriter<'a> {
     name: SegmentName,
+    pace: &'a Pace<'a>,
     data: Arc<dyn DiskFile>,
     index: Arc<dyn DiskFile>,
     row: SegmentRow,
     /// The end of the data that is not written yet; it begins at `written` in the file.
     gathered: PooledBuffer,
     written: u64,
+    /// So much is gathered before it is written: at most the buffer.
+    piece_bytes: usize,
     /// Whether it is written past the cache, in whole blocks.
     is_bulk: bool,
     /// The header and directory of the chunk at hand.
@@ -55,10 +60,10 @@ pub(crate) struct SegmentWriter {
     is_new: bool,
 }
 
-impl SegmentWriter {
+impl<'a> SegmentWriter<'a> {
     /// Makes a new segment, empty, for chunks of so many bytes.
     pub(crate) async fn create(
-        tools: Tools<'_>,
+        tools: Tools<'a>,
         name: SegmentName,
         chunk_bytes: u64,
     ) -> Result<Self, DiskError> {
@@ -85,7 +90,7 @@ impl SegmentWriter {
 
     /// Goes on with an open segment, for chunks of so many bytes.
     pub(crate) async fn open(
-        tools: Tools<'_>,
+        tools: Tools<'a>,
         name: SegmentName,
         row: SegmentRow,
         chunk_bytes: u64,
@@ -98,7 +103,7 @@ impl SegmentWriter {
 
     /// Goes on behind byte `end` of the data file.
     async fn go_on(
-        tools: Tools<'_>,
+        tools: Tools<'a>,
         name: SegmentName,
         row: SegmentRow,
         end: u64,
@@ -116,18 +121,22 @@ impl SegmentWriter {
         let room = bytes.next_multiple_of(BLOCK_BYTES as u64).min(tools.settings.bulk_bytes_max as u64);
         let gathered = tools.buffers.take(usize::try_from(room).expect("it is at most a usize"));
         let (head, index_buffer) = (Vec::new(), Vec::new());
-        Ok(SegmentWriter {
+        let mut writer = SegmentWriter {
             name,
+            pace: tools.pace,
             data,
             index,
             row,
             gathered,
             written,
+            piece_bytes: 0,
             is_bulk,
             head,
             index_buffer,
             is_new: false,
-        })
+        };
+        writer.next_piece().await;
+        Ok(writer)
     }
 
     pub(crate) fn name(&self) -> SegmentName {
@@ -138,10 +147,10 @@ impl SegmentWriter {
     ///
     /// # Panics
     /// When a run's bytes are not as long as it says: the drain takes them so.
-    pub(crate) async fn append<'a>(
+    pub(crate) async fn append<'b>(
         &mut self,
         shard: ShardIndex,
-        runs: impl Iterator<Item = (ChunkRun, &'a [u8])> + Clone,
+        runs: impl Iterator<Item = (ChunkRun, &'b [u8])> + Clone,
     ) -> Result<ChunkRow, DiskError> {
         let position = self.written + self.gathered.len() as u64;
         let rows = runs.clone().map(|(run, _)| run);
@@ -162,18 +171,27 @@ impl SegmentWriter {
         Ok(chunk)
     }
 
-    /// Gathers these bytes; writes what has been gathered whenever it fills the buffer.
+    /// Gathers these bytes; writes what has been gathered whenever it fills the piece at hand.
     async fn put(&mut self, mut bytes: &[u8]) -> Result<(), DiskError> {
         loop {
-            let room = self.gathered.capacity() - self.gathered.len();
+            let room = self.piece_bytes - self.gathered.len();
             let (now, later) = bytes.split_at(bytes.len().min(room));
             self.gathered.extend_from_slice(now);
             if later.is_empty() {
                 return Ok(());
             }
             self.write_gathered().await?;
+            self.next_piece().await;
             bytes = later;
         }
+    }
+
+    /// Waits for the turn of the next piece, which is of whole blocks.
+    async fn next_piece(&mut self) {
+        let bytes_max = self.gathered.capacity();
+        // Pieces of what goes through the cache would only be more calls.
+        let bytes = if self.is_bulk { self.pace.take(bytes_max).await } else { bytes_max };
+        self.piece_bytes = (bytes / BLOCK_BYTES * BLOCK_BYTES).max(BLOCK_BYTES);
     }
 
     async fn write_gathered(&mut self) -> Result<(), DiskError> {

@@ -43,6 +43,13 @@ pub struct Settings {
     pub drain_start_bytes: usize,
     /// One round of draining takes at most this much (and at least one batch).
     pub drain_bytes_max: usize,
+    /// While nobody waits for it a round writes so many bytes for each hundred that are appended meanwhile; 0 does not
+    /// pace it. More than 100: a round ends before the next one is due. See docs/decisions/0033.
+    pub drained_percent: u64,
+    /// …and this many bytes per second besides, so that it ends when nothing is appended.
+    pub drain_bytes_per_second_min: u64,
+    /// What is paced is written in pieces of at least so many bytes; a multiple of [`BLOCK_BYTES`].
+    pub paced_bytes_min: usize,
     /// Batches are kept in memory up to this many bytes after they were drained.
     pub tail_cache_bytes_max: usize,
     /// …and down to this many once nothing was appended for [`Settings::idle_after`].
@@ -116,6 +123,9 @@ impl Default for Settings {
             undrained_bytes_max: 256 * MIB,
             drain_start_bytes: 96 * MIB,
             drain_bytes_max: 96 * MIB,
+            drained_percent: 125,
+            drain_bytes_per_second_min: 12 * MIB as u64,
+            paced_bytes_min: 64 * KIB,
             tail_cache_bytes_max: 64 * MIB,
             tail_cache_idle_bytes_max: 4 * MIB,
             idle_undrained_bytes_max: 16 * MIB,
@@ -161,6 +171,9 @@ impl Settings {
             undrained_bytes_max: 128 * KIB,
             drain_start_bytes: 32 * KIB,
             drain_bytes_max: 32 * KIB,
+            // Many tests move the clock by hand, and do not while a round waits.
+            drained_percent: 0,
+            paced_bytes_min: BLOCK_BYTES,
             tail_cache_bytes_max: 8 * KIB,
             tail_cache_idle_bytes_max: 0,
             idle_undrained_bytes_max: 4 * KIB,
@@ -213,6 +226,10 @@ impl Settings {
         rule(self.request_bytes_max <= 1 << 30, "a request has at most 1 GiB")?;
         let bulk_max = self.bulk_bytes_max as u64;
         rule(whole(bulk_max) && bulk_max > 0, "large writes have whole blocks")?;
+        rule(
+            self.paced_bytes_min > 0 && whole(self.paced_bytes_min as u64),
+            "paced writes have whole blocks",
+        )?;
         rule(self.readers > 0 && self.read_queue_max > 0, "there is a reader")?;
         rule(self.segments_per_retention > 0, "a retention has at least one segment")
     }

@@ -6,7 +6,7 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::{Batch, LogPoint};
@@ -15,6 +15,8 @@ pub(crate) struct TailCache {
     state: Mutex<State>,
     /// A copy that appends may look at without the lock.
     undrained: AtomicUsize,
+    /// All bytes that ever came.
+    appended: AtomicU64,
 }
 
 struct State {
@@ -40,7 +42,7 @@ impl TailCache {
     pub(crate) fn new(batches: Vec<Arc<Batch>>, drained: u64, durable: LogPoint) -> Self {
         let cost = batches.iter().map(|batch| batch.cost).sum();
         let state = State { batches: batches.into(), durable, drained, cost, undrained_cost: cost };
-        TailCache { state: Mutex::new(state), undrained: AtomicUsize::new(cost) }
+        TailCache { state: Mutex::new(state), undrained: AtomicUsize::new(cost), appended: AtomicU64::new(0) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -56,7 +58,13 @@ impl TailCache {
             state.undrained_cost += batch.cost;
             state.batches.push_back(Arc::clone(batch));
             self.undrained.store(state.undrained_cost, Ordering::Relaxed);
+            self.appended.fetch_add(batch.cost as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Bytes that came since the engine was opened.
+    pub(crate) fn appended_bytes(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed)
     }
 
     /// Bytes that are in the ring and in no segment.
@@ -103,17 +111,19 @@ impl TailCache {
         self.undrained.store(state.undrained_cost, Ordering::Relaxed);
     }
 
-    /// Lets go of the oldest drained batches until at most `bytes_max` are held; returns them. Their runs must be
-    /// taken out of their shards next.
-    pub(crate) fn evict(&self, bytes_max: usize) -> Vec<Arc<Batch>> {
+    /// Lets go of the oldest drained batches until at most `bytes_max` are held; returns them, in steps of batches that
+    /// together have `entries_min` entries. Their runs must be taken out of their shards next.
+    pub(crate) fn evict(&self, bytes_max: usize, entries_min: usize) -> Vec<Arc<Batch>> {
         let mut state = self.state();
         let mut evicted = Vec::new();
-        while state.cost > bytes_max {
+        let mut entries = 0;
+        while state.cost > bytes_max && entries < entries_min {
             let drained = state.drained;
             let Some(batch) = state.batches.pop_front_if(|batch| batch.end.position <= drained) else {
                 break;
             };
             state.cost -= batch.cost;
+            entries += batch.entries as usize;
             evicted.push(batch);
         }
         if state.batches.is_empty() {

@@ -1,0 +1,137 @@
+//! How work in the background shares the device and the processor with the log: in small steps, spread over the time
+//! there is. docs/decisions/0033 says why.
+//!
+//! ```text
+//!   log     |w|  |w|  |w|  |w|  |w|  |w|  |w|       a write waits for what the device has at hand
+//!   drain      [p]     [p]     [p]     [p]          …which is a small piece, and there is time behind it
+//!   unpaced    [ 4 MiB               ]              …or milliseconds
+//! ```
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use thalweg_system::Clock;
+
+use crate::engine::{Engine, Phase};
+
+/// How long a loop that is ahead waits before it looks again.
+const WAIT: Duration = Duration::from_millis(1);
+/// A round is paced while no more than this is appended in a second, after so much to begin with. Under a heavier load there is no time to lose:
+/// large writes cost the processor a tenth of small ones.
+const PACED_BYTES_PER_SECOND_MAX: u64 = 64 << 20;
+const PACED_BYTES_AT_FIRST: u64 = 4 << 20;
+/// Work that writes nothing, by entries of batches: about 50 us of it.
+pub(crate) const ENTRIES_PER_STEP: usize = 1024;
+
+/// How much may be done, and when.
+pub(crate) enum Pace<'a> {
+    /// All of it, at once.
+    Unpaced,
+    /// So many bytes a second, in small pieces.
+    Rate { clock: &'a dyn Clock, bytes_per_second: u64, piece_bytes: usize },
+    /// In step with what is appended.
+    Appends(Appends<'a>),
+}
+
+/// A round of draining that keeps in step with the appends that come meanwhile.
+pub(crate) struct Appends<'a> {
+    engine: &'a Engine,
+    /// What had been appended when the round began, and when that was.
+    appended: u64,
+    began: Duration,
+    /// Bytes that were taken, or passed up.
+    taken: AtomicU64,
+}
+
+impl<'a> Pace<'a> {
+    /// That of a round of draining that begins now and for whose end nobody waits.
+    pub(crate) fn appends(engine: &'a Engine) -> Self {
+        if engine.settings.drained_percent == 0 {
+            return Pace::Unpaced;
+        }
+        let (appended, began) = (engine.cache.appended_bytes(), engine.clock.monotonic());
+        Pace::Appends(Appends { engine, appended, began, taken: AtomicU64::new(0) })
+    }
+
+    /// Waits until something may be written, and says how much, up to `bytes_max`.
+    pub(crate) async fn take(&self, bytes_max: usize) -> usize {
+        match self {
+            Pace::Unpaced => bytes_max,
+            Pace::Rate { clock, bytes_per_second, piece_bytes } => {
+                let piece = bytes_max.min(*piece_bytes);
+                let micros = (piece as u64 * 1_000_000).checked_div(*bytes_per_second);
+                clock.sleep(Duration::from_micros(micros.unwrap_or(0))).await;
+                piece
+            }
+            Pace::Appends(appends) => appends.take(bytes_max).await,
+        }
+    }
+
+    /// Whether work that writes nothing is done in steps.
+    pub(crate) fn has_time(&self) -> bool {
+        matches!(self, Pace::Appends(appends) if appends.has_time())
+    }
+
+    /// Between two such steps: lets others have the processor.
+    pub(crate) async fn rest(&self) {
+        if let Pace::Appends(appends) = self {
+            appends.rest().await;
+        }
+    }
+}
+
+impl Appends<'_> {
+    async fn take(&self, bytes_max: usize) -> usize {
+        let piece_min = self.engine.settings.paced_bytes_min.min(bytes_max);
+        // Relaxed, here and below: one loop looks, and it guards no other memory.
+        let taken = self.taken.load(Ordering::Relaxed);
+        while self.has_time() {
+            let due = usize::try_from(self.earned().saturating_sub(taken)).unwrap_or(usize::MAX);
+            if due >= piece_min {
+                let bytes = due.min(bytes_max);
+                self.taken.store(taken + bytes as u64, Ordering::Relaxed);
+                return bytes;
+            }
+            self.engine.clock.sleep(WAIT).await;
+        }
+        bytes_max
+    }
+
+    async fn rest(&self) {
+        if !self.has_time() {
+            return;
+        }
+        self.engine.clock.sleep(WAIT).await;
+        // What could have been written meanwhile shall not be written at once now.
+        self.taken.store(self.earned(), Ordering::Relaxed);
+    }
+
+    /// Whether the load is light, and nobody waits for the end of the round: an append without a slot, or the end of
+    /// the journal.
+    fn has_time(&self) -> bool {
+        let engine = self.engine;
+        let at_most = self.micros().saturating_mul(PACED_BYTES_PER_SECOND_MAX) / 1_000_000;
+        self.appended() <= PACED_BYTES_AT_FIRST + at_most
+            && engine.ring.figures().free > 0
+            && *engine.phase.borrow() == Phase::Running
+            && engine.status.brake().is_none()
+    }
+
+    /// Bytes that were appended since the round began.
+    fn appended(&self) -> u64 {
+        self.engine.cache.appended_bytes() - self.appended
+    }
+
+    /// Since the round began.
+    fn micros(&self) -> u64 {
+        let elapsed = self.engine.clock.monotonic().saturating_sub(self.began);
+        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// What may have been written by now: in proportion to what was appended, and a little when nothing is.
+    fn earned(&self) -> u64 {
+        let settings = &self.engine.settings;
+        let by_time = self.micros().saturating_mul(settings.drain_bytes_per_second_min) / 1_000_000;
+        (self.appended().saturating_mul(settings.drained_percent) / 100).saturating_add(by_time)
+    }
+}
