@@ -1,9 +1,10 @@
 //! One byte stream, from its first byte to its end.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -17,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Gateway;
 use crate::activity::{Activity, Verdict, Watch};
-use crate::bell::Bell;
 use crate::gateway::{Phase, Shared};
 use crate::monitored::{Monitored, Version};
 use crate::pipeline;
@@ -25,20 +25,12 @@ use crate::settings::{
     CONNECTION_WINDOW_BYTES, ERROR_RESETS_MAX, FRAME_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX,
     PENDING_RESETS_MAX, READ_BUFFER_BYTES_MAX, SEND_BUFFER_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
-use crate::tasks::Tasks;
+use crate::streams::{Executor, Streams};
 
 impl Gateway {
     /// Serves one connection to its end: a socket, a TLS session, or a simulated network's pipe. What it speaks
     /// is told by its first bytes. Runs under any executor; what it leaves behind runs by the gateway's `tasks`.
     pub async fn serve_connection<I>(&self, stream: I)
-    where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        self.serve_by(stream, None).await;
-    }
-
-    /// As [`Gateway::serve_connection`]; the wakes of its streams are gathered by `bell`, if there is one.
-    pub(crate) async fn serve_by<I>(&self, stream: I, bell: Option<Arc<Bell>>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -70,15 +62,22 @@ impl Gateway {
             Version::Http1 => {
                 let connection = http1().serve_connection(TokioIo::new(stream), service);
                 let finish = |connection: Pin<&mut http1::Connection<_, _>>| connection.graceful_shutdown();
-                drive(shared, &mut watch, &activity, connection, finish).await;
+                let poll = |connection: Pin<&mut http1::Connection<_, _>>, context: &mut Context<'_>| {
+                    connection.poll(context)
+                };
+                drive(shared, &mut watch, &activity, connection, poll, finish).await;
             }
             Version::Http2 => {
                 watch.is_http2();
-                let executor = Executor { tasks: Arc::clone(&shared.tasks), bell };
+                let executor = Executor::default();
+                let mut streams = Streams::of(&executor);
                 let connection = http2(executor).serve_connection(TokioIo::new(stream), service);
                 let finish =
                     |connection: Pin<&mut http2::Connection<_, _, _>>| connection.graceful_shutdown();
-                drive(shared, &mut watch, &activity, connection, finish).await;
+                let poll = |connection: Pin<&mut http2::Connection<_, _, _>>, context: &mut Context<'_>| {
+                    streams.poll_with(connection, context)
+                };
+                drive(shared, &mut watch, &activity, connection, poll, finish).await;
             }
         }
     }
@@ -101,10 +100,9 @@ async fn drive<C>(
     watch: &mut Watch,
     activity: &Activity,
     connection: C,
+    mut poll: impl FnMut(Pin<&mut C>, &mut Context<'_>) -> Poll<hyper::Result<()>>,
     finish: impl Fn(Pin<&mut C>),
-) where
-    C: Future<Output = hyper::Result<()>>,
-{
+) {
     async fn then(cause: BoxFuture<'static, ()>, event: Event) -> Event {
         cause.await;
         event
@@ -118,7 +116,7 @@ async fn drive<C>(
     loop {
         let event = tokio::select! {
             biased;
-            outcome = &mut connection => {
+            outcome = poll_fn(|context| poll(connection.as_mut(), context)) => {
                 if let Err(error) = outcome {
                     tracing::debug!("a connection ended early: {error}");
                 }
@@ -181,23 +179,4 @@ fn http2(executor: Executor) -> http2::Builder<Executor> {
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX);
     builder
-}
-
-/// Runs the streams of HTTP/2 connections.
-#[derive(Clone)]
-struct Executor {
-    tasks: Arc<dyn Tasks>,
-    bell: Option<Arc<Bell>>,
-}
-
-impl<F> hyper::rt::Executor<F> for Executor
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        match &self.bell {
-            Some(bell) => self.tasks.run(Box::pin(bell.gather(future))),
-            None => self.tasks.run(Box::pin(future)),
-        }
-    }
 }

@@ -24,6 +24,7 @@ mod request_id;
 mod response;
 mod serve;
 pub mod settings;
+mod streams;
 mod tasks;
 
 pub use gateway::{Gateway, Readiness};

@@ -153,10 +153,10 @@ async fn work(gateway: Gateway, mut accepted: Receiver<Accepted>) {
             accepted = accepted.recv() => accepted,
         };
         let Some(Accepted { stream, permit, load }) = accepted else { break };
-        let (gateway, its_bell) = (gateway.clone(), Arc::clone(&bell));
+        let gateway = gateway.clone();
         tokio::spawn(bell.gather(async move {
             match TcpStream::from_std(stream) {
-                Ok(stream) => gateway.serve_by(stream, Some(its_bell)).await,
+                Ok(stream) => gateway.serve_connection(stream).await,
                 Err(error) => tracing::warn!("an accepted connection is not usable: {error}"),
             }
             drop((permit, load));
