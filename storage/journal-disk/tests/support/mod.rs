@@ -68,6 +68,8 @@ pub(crate) fn small_settings() -> Settings {
         undrained_bytes_max: 256 * KIB,
         drain_start_bytes: 48 * KIB,
         drain_bytes_max: 32 * KIB,
+        drained_percent: 125,
+        drain_bytes_per_second_min: 1024 * KIB as u64,
         chores_interval: Duration::from_millis(100),
         ..Settings::tiny()
     }
