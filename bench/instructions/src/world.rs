@@ -40,10 +40,12 @@ impl World {
         let settings = thalweg_journal_disk::Settings {
             drain_start_bytes: DRAIN_BYTES,
             drain_bytes_max: DRAIN_BYTES,
-            // The ring has room for a whole workload: growing waits for a clock that stands still.
+            // The ring has room for a whole workload: growing would wait for a clock that stands still…
             slots_first: SLOTS,
             ring_bytes_max: 0,
             disk_reserve_permille: 0,
+            // …and so would a round of draining that is paced.
+            drained_percent: 0,
             ..thalweg_journal_disk::Settings::default()
         };
         let journal = DiskJournal::open(disk, clock.clone(), Arc::new(OsSpawn), random.clone(), settings);
