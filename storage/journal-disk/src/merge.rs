@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use thalweg_system::disk::Access;
@@ -21,7 +20,7 @@ use crate::checkpoint;
 use crate::engine::{Engine, Phase};
 use crate::index;
 use crate::manifest::SegmentRow;
-use crate::pace::Pace;
+use crate::pace::{self, Pace};
 use crate::reader::read_chunk;
 use crate::segment::{self, ChunkRow, ChunkRun, SegmentName};
 use crate::segment_writer::SegmentWriter;
@@ -180,8 +179,7 @@ async fn merge(engine: &Engine, candidate: &Candidate) -> Result<Option<Merged>,
                 payload_bytes += run.length as usize;
                 runs.push((*run, chunk.view(run).bytes));
             }
-            let micros = u64::from(row.length).saturating_mul(1_000_000) / bytes_per_second;
-            clock.sleep(Duration::from_micros(micros)).await;
+            pace::spend(clock, u64::from(row.length), bytes_per_second).await;
         }
         let row = append(&mut writer, shard, &runs).await.map_err(failed)?;
         written.push(ChunkRef { segment: Arc::clone(&segment), row });

@@ -16,8 +16,8 @@ use crate::engine::{Engine, Phase};
 
 /// How long a loop that is ahead waits before it looks again.
 const WAIT: Duration = Duration::from_millis(1);
-/// A round is paced while no more than this is appended in a second, after so much to begin with. Under a heavier load there is no time to lose:
-/// large writes cost the processor a tenth of small ones.
+/// A round is paced while no more than this is appended in a second, after so much to begin with. Under a heavier load
+/// there is no time to lose: large writes cost the processor a tenth of small ones.
 const PACED_BYTES_PER_SECOND_MAX: u64 = 64 << 20;
 const PACED_BYTES_AT_FIRST: u64 = 4 << 20;
 /// Work that writes nothing, by entries of batches: about 50 us of it.
@@ -43,6 +43,13 @@ pub(crate) struct Appends<'a> {
     taken: AtomicU64,
 }
 
+/// Waits as long as so many bytes take at this rate; not at all at 0, which is no limit.
+pub(crate) async fn spend(clock: &dyn Clock, bytes: u64, bytes_per_second: u64) {
+    if let Some(micros) = bytes.saturating_mul(1_000_000).checked_div(bytes_per_second) {
+        clock.sleep(Duration::from_micros(micros)).await;
+    }
+}
+
 impl<'a> Pace<'a> {
     /// That of a round of draining that begins now and for whose end nobody waits.
     pub(crate) fn appends(engine: &'a Engine) -> Self {
@@ -59,8 +66,7 @@ impl<'a> Pace<'a> {
             Pace::Unpaced => bytes_max,
             Pace::Rate { clock, bytes_per_second, piece_bytes } => {
                 let piece = bytes_max.min(*piece_bytes);
-                let micros = (piece as u64 * 1_000_000).checked_div(*bytes_per_second);
-                clock.sleep(Duration::from_micros(micros.unwrap_or(0))).await;
+                spend(*clock, piece as u64, *bytes_per_second).await;
                 piece
             }
             Pace::Appends(appends) => appends.take(bytes_max).await,

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use thalweg_journal::ReadError;
 use thalweg_system::disk::{Access, DiskErrorKind};
 
 use crate::engine::{Engine, Phase};
+use crate::pace;
 use crate::reader::read_chunk;
 use crate::shards::ChunkRef;
 
@@ -43,11 +43,10 @@ async fn round(engine: &Engine) -> bool {
             }
             chunks_read += 1;
             engine.chunks_scrubbed.fetch_add(1, Ordering::Relaxed);
-            let pause = Duration::from_micros(u64::from(chunk.row.length) * 1_000_000 / rate);
             tokio::select! {
                 biased;
                 () = engine.reached(Phase::Closing) => return true,
-                () = engine.clock.sleep(pause) => {}
+                () = pace::spend(&*engine.clock, u64::from(chunk.row.length), rate) => {}
             }
         }
     }

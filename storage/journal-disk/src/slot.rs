@@ -9,13 +9,13 @@
 //! generation of batches it holds stands in the batches. Not here: which slot is used when ([`crate::ring`]).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::{AlignedBuffer, Clock, Disk, DiskError, DiskFile};
 
 use crate::error::OpenError;
 use crate::layout::{get_u32, get_u64, put_u32, put_u64, sum_behind_first_field};
+use crate::pace;
 use crate::settings::BLOCK_BYTES;
 
 /// `TWSL` in the file.
@@ -100,9 +100,7 @@ async fn write_new(
         let piece = (bytes - written).min(zeros.len() as u64);
         file.write(written, &zeros[..piece as usize]).await?;
         written += piece;
-        if let Some(micros) = (piece * 1_000_000).checked_div(bytes_per_second) {
-            clock.sleep(Duration::from_micros(micros)).await;
-        }
+        pace::spend(clock, piece, bytes_per_second).await;
     }
     file.write(0, &encode_header(journal, index, bytes)).await?;
     file.sync().await?;
