@@ -14,7 +14,7 @@ pub(crate) struct Options {
     /// Only the ratios to the floors, in under three minutes; writes nothing
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Only these chapters (comma-separated)
+    /// Only these chapters (comma-separated); of peers and log-engines only those that are named beside it
     #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
     pub(crate) only: Vec<String>,
     /// Runs of each figure; the report has their median
@@ -66,6 +66,11 @@ impl Options {
 
     /// Whether this chapter was asked for.
     pub(crate) fn wants(&self, chapter: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|wanted| wanted == chapter)
+        self.only.is_empty() || self.names(chapter)
+    }
+
+    /// Whether a part of a chapter was asked for by its name: `--only peers,ferrokinesis`.
+    pub(crate) fn names(&self, part: &str) -> bool {
+        self.only.iter().any(|wanted| wanted == part)
     }
 }

@@ -101,8 +101,8 @@ pub(crate) async fn run(options: &Options, thalweg: &Path) -> Findings {
         thalweg: thalweg.to_owned(),
     };
     let mut findings = Findings::default();
-    let named = ENGINES.iter().any(|engine| options.only.iter().any(|only| only == engine));
-    for engine in ENGINES.into_iter().filter(|engine| !named || options.wants(engine)) {
+    let named = ENGINES.iter().any(|engine| options.names(engine));
+    for engine in ENGINES.into_iter().filter(|engine| !named || options.names(engine)) {
         let outcome = match engine {
             "thalweg" => thalweg::run(&context, &mut findings).await,
             "redis" => redis::run(&context, &mut findings).await,

@@ -46,9 +46,10 @@ pub(crate) async fn run(options: &Options, thalweg: &Path) -> Findings {
         findings.absent.push(Absent { subject: (*name).to_owned(), reason: (*reason).to_owned() });
     }
     measure(options, &Subject::thalweg(thalweg), &mut findings, true).await;
+    let named = table::PEERS.iter().any(|peer| options.names(peer.name));
     let tools = tempfile::TempDir::new().expect("there is a folder for temporary files");
     let preload = loopback::compile(tools.path());
-    for peer in table::PEERS {
+    for peer in table::PEERS.iter().filter(|peer| !named || options.names(peer.name)) {
         let installed = preload.as_ref().map_err(Clone::clone).and_then(|preload| {
             let here = install::install(peer, &options.peers_folder())?;
             Ok((preload, install::describe(peer, &here), here))
