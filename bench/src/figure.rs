@@ -43,8 +43,8 @@ pub(crate) struct Run {
     pub(crate) payload_bytes: u64,
     /// Processor time of the server's processes, kernel included.
     pub(crate) server_seconds: f64,
-    /// Processor time that the machine spent outside the generator: kernel write-back is in it, and so is whoever
-    /// else was on the machine.
+    /// Processor time of the server's processes and of the kernel's own threads, write-back among them. What the
+    /// generator and other programs used is not in it.
     pub(crate) outside_seconds: f64,
     /// From when a call was due (open loop) or sent (closed loop) until its answer was complete.
     pub(crate) latency: Option<Latency>,
@@ -131,12 +131,20 @@ impl Figure {
 }
 
 impl Run {
-    /// Processor microseconds outside the generator per request.
+    /// Adds to what makes this run less than it should be.
+    pub(crate) fn add_note(&mut self, words: &str) {
+        match &mut self.note {
+            None => self.note = Some(words.to_owned()),
+            Some(note) => *note += &format!("; {words}"),
+        }
+    }
+
+    /// Processor microseconds of the server and of kernel threads per request.
     pub(crate) fn outside_micros_per_request(&self) -> f64 {
         self.outside_seconds * 1e6 / self.requests as f64
     }
 
-    /// Processor microseconds outside the generator per record.
+    /// Processor microseconds of the server and of kernel threads per record.
     pub(crate) fn outside_micros_per_record(&self) -> f64 {
         self.outside_seconds * 1e6 / self.records as f64
     }

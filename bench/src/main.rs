@@ -20,6 +20,7 @@ mod meter;
 mod options;
 mod peers;
 mod process;
+mod processor;
 mod report;
 mod workloads;
 

@@ -1,10 +1,11 @@
 //! What a run used: processor time, memory, device bytes and pressure, read from the system before and after.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::figure::{Latency, Run};
 use crate::process::Server;
+use crate::processor::Times;
 
 /// Latencies are recorded in nanoseconds with three significant digits.
 pub(crate) type Histogram = hdrhistogram::Histogram<u64>;
@@ -13,6 +14,9 @@ pub(crate) type Histogram = hdrhistogram::Histogram<u64>;
 pub(crate) fn histogram() -> Histogram {
     Histogram::new(3).expect("three digits are allowed")
 }
+
+/// More of a processor than this for other programs is noted: they were in the way.
+const OTHERS_PART_MAX: f64 = 0.05;
 
 /// What was done in a run.
 #[derive(Default)]
@@ -45,12 +49,11 @@ impl Work {
 pub(crate) struct Meter {
     /// Processes besides this one that make load.
     generators: Vec<u32>,
-    started: Instant,
-    outside: Duration,
-    server: Duration,
     written: u64,
     read: u64,
     pressure_micros: u64,
+    times: Times,
+    started: Instant,
 }
 
 impl Meter {
@@ -60,12 +63,11 @@ impl Meter {
         let (written, read) = device_bytes(&processes);
         Meter {
             generators: generators.to_vec(),
-            started: Instant::now(),
-            outside: outside_time(generators),
-            server: processor_time(&processes),
             written,
             read,
             pressure_micros: pressure_micros(),
+            times: Times::read(&processes, generators),
+            started: Instant::now(),
         }
     }
 
@@ -73,17 +75,18 @@ impl Meter {
     pub(crate) fn stop(&self, server: &Server, work: Work) -> Run {
         let elapsed = self.started.elapsed();
         let processes = server.processes();
+        let used = Times::read(&processes, &self.generators).since(&self.times);
         let (written, read) = device_bytes(&processes);
         let (resident_bytes, resident_peak_bytes) = resident_bytes(&processes);
         let pressure = pressure_micros() - self.pressure_micros;
-        Run {
+        let mut run = Run {
             seconds: elapsed.as_secs_f64(),
             requests: work.requests,
             throttled: work.throttled,
             records: work.records,
             payload_bytes: work.payload_bytes,
-            server_seconds: processor_time(&processes).saturating_sub(self.server).as_secs_f64(),
-            outside_seconds: outside_time(&self.generators).saturating_sub(self.outside).as_secs_f64(),
+            server_seconds: used.server.as_secs_f64(),
+            outside_seconds: (used.server + used.kernel).as_secs_f64(),
             latency: work.latency.as_ref().map(latency),
             resident_bytes,
             resident_peak_bytes,
@@ -92,7 +95,12 @@ impl Meter {
             syscalls: None,
             pressure_percent: pressure as f64 / elapsed.as_micros() as f64 * 100.0,
             note: work.note,
+        };
+        let others = used.others.as_secs_f64() / elapsed.as_secs_f64();
+        if others > OTHERS_PART_MAX {
+            run.add_note(&format!("other programs used {:.0} % of a processor", others * 100.0));
         }
+        run
     }
 }
 
@@ -115,40 +123,6 @@ pub(crate) fn latency(histogram: &Histogram) -> Latency {
         p999: at(0.999),
         max: micros(histogram.max()),
     }
-}
-
-/// Clock ticks per second; fixed on Linux.
-const TICKS: u64 = 100;
-
-/// Processor time so far, with that of children that have ended.
-fn processor_time(processes: &[u32]) -> Duration {
-    let mut ticks = 0;
-    for process in processes {
-        let Ok(text) = fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
-        let Some(end) = text.rfind(')') else { continue };
-        // utime, stime, cutime and cstime are fields 14 to 17; the third follows the name.
-        let fields = text[end + 2..].split(' ').skip(11).take(4);
-        ticks += fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
-    }
-    Duration::from_millis(ticks * 1000 / TICKS)
-}
-
-/// Processor time of the whole machine that was neither idle nor the generator's.
-fn outside_time(generators: &[u32]) -> Duration {
-    let text = fs::read_to_string("/proc/stat").expect("Linux has it");
-    let fields: Vec<u64> = text
-        .lines()
-        .next()
-        .expect("the first line is all processors")
-        .split_whitespace()
-        .skip(1)
-        .map(|field| field.parse().expect("fields are numbers"))
-        .collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal: all but idle, iowait and steal.
-    let busy = fields[0] + fields[1] + fields[2] + fields[5] + fields[6];
-    let mut mine = vec![std::process::id()];
-    mine.extend_from_slice(generators);
-    Duration::from_millis(busy * 1000 / TICKS).saturating_sub(processor_time(&mine))
 }
 
 /// Bytes written to the device and read from it, so far.

@@ -60,8 +60,7 @@ pub(crate) async fn run(
     };
     let mut run = meter.stop(server, work.into_inner());
     if full.get() {
-        run.note =
-            Some(format!("ended early: the server had over {} GiB of memory", RESIDENT_BYTES_MAX >> 30));
+        run.add_note(&format!("ended early: the server had over {} GiB of memory", RESIDENT_BYTES_MAX >> 30));
     }
     Ok(run)
 }

@@ -37,9 +37,9 @@ pub(crate) fn report(
         out,
         "# Benchmark of {}\n\n\
          Made by `cargo run --release -p thalweg-bench`; do not edit. Commit {}, {} cores of {}, {} GiB, {}.\n\n\
-         Medians of {} runs of at least {} s. Server and load generator have one core each. *Processor time* is all \
-         that the machine spent outside the generator, kernel threads included; `server` is the server's processes \
-         alone. *Pressure* is the part of the time in which a task waited for a processor (the server's threads share \
+         Medians of {} runs of at least {} s. Server and load generator have one core each. *Processor time* is \
+         that of the server's processes and of the kernel's own threads, without what the generator and other programs \
+         use; `server` is the server's processes alone. *Pressure* is the part of the time in which a task waited for a processor (the server's threads share \
          one core). Floors: F1 reads and discards the request; F2 also hashes the partition keys, makes one durable \
          write to recycled blocks and one buffered write of the same bytes for each batch, and sends a prepared \
          answer; F3 sends prepared answers or frames from memory.\n\n\
@@ -195,11 +195,12 @@ fn table(figures: &[&Figure]) -> String {
             let _ = write!(out, " {text} |");
         }
         out.push('\n');
-        for note in figure.runs.iter().filter_map(|run| run.note.as_ref()) {
-            notes.push(format!("{}, {}: {note}", figure.subject, figure.workload));
+        let mut own: Vec<&str> = figure.runs.iter().filter_map(|run| run.note.as_deref()).collect();
+        own.dedup();
+        if !own.is_empty() {
+            notes.push(format!("{}, {}: {}", figure.subject, figure.workload, own.join(" | ")));
         }
     }
-    notes.dedup();
     if !notes.is_empty() {
         out.push('\n');
     }

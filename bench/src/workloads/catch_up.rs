@@ -93,7 +93,7 @@ async fn read_all(subject: &Subject, encoding: Encoding, records: u64) -> Run {
     .await;
     assert_eq!(run.records, records, "everything is read once");
     if (run.device_read_bytes as f64) < run.payload_bytes as f64 * READ_PART_MIN {
-        run.note = Some(format!("only {} MB came from the device", run.device_read_bytes / 1_000_000));
+        run.add_note(&format!("only {} MB came from the device", run.device_read_bytes / 1_000_000));
     }
     run
 }

@@ -174,7 +174,7 @@ pub(crate) async fn go_around_the_ring(subject: &Subject, stream: &str) {
 pub(crate) fn drained(mut run: Run) -> Run {
     let expected = 2 * run.payload_bytes;
     if (run.device_written_bytes as f64) < expected as f64 * WRITTEN_PART_MIN {
-        run.note = Some(format!(
+        run.add_note(&format!(
             "the backlog grew: {} MB were written for {} MB of data",
             run.device_written_bytes / 1_000_000,
             run.payload_bytes / 1_000_000

@@ -147,7 +147,7 @@ pub(crate) fn add(figure: &mut Figure, run: Run) {
     let mut said = format!("{} | {} | {} | ", figure.group, figure.workload, figure.subject);
     if run.requests > 0 {
         said += &format!(
-            "{:.0} requests/s, {:.1} MB/s, server {:.2} us/request, outside {:.2} us/request",
+            "{:.0} requests/s, {:.1} MB/s, server {:.2} us/request, with the kernel {:.2} us/request",
             run.requests_per_second(),
             run.megabytes_per_second(),
             run.server_seconds * 1e6 / run.requests as f64,

@@ -124,6 +124,7 @@ fn sum(a: Run, b: Run) -> Run {
         device_read_bytes: a.device_read_bytes + b.device_read_bytes,
         pressure_percent: (a.pressure_percent * a.seconds + b.pressure_percent * b.seconds)
             / (a.seconds + b.seconds),
+        note: a.note.or(b.note),
         ..b
     }
 }
