@@ -16,14 +16,16 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    /// The best that this machine has.
-    pub(crate) fn find() -> Option<Counter> {
-        let counts = |counter: Counter| counter.count(&["--version"]).is_some();
+    /// The best that this machine has. For a check it must be one that `has_figures` has something to compare with, as
+    /// far as there is a choice; for new figures it is the best.
+    pub(crate) fn find(update: bool, has_figures: impl Fn(Counter) -> bool) -> Option<Counter> {
         // Any program will do: cargo's is certainly there, but this one is, too.
-        if counts(Counter::Perf) {
+        let perf_counts = Counter::Perf.count(&["--version"]).is_some();
+        let valgrind_is_there = Command::new("valgrind").arg("--version").output().is_ok();
+        if perf_counts && (update || has_figures(Counter::Perf)) {
             return Some(Counter::Perf);
         }
-        Command::new("valgrind").arg("--version").output().ok().map(|_| Counter::Callgrind)
+        valgrind_is_there.then_some(Counter::Callgrind)
     }
 
     pub(crate) fn name(self) -> &'static str {

@@ -23,6 +23,11 @@ impl Figures {
         Figures(serde_json::from_str(&text).expect("figures.json is a JSON object"))
     }
 
+    /// Whether any workload has a figure by this counter.
+    pub(crate) fn has(&self, counter: &str) -> bool {
+        self.0.get(counter).and_then(Value::as_object).is_some_and(|figures| !figures.is_empty())
+    }
+
     pub(crate) fn get(&self, counter: &str, workload: &str) -> Option<u64> {
         self.0.get(counter)?.get(workload)?.as_u64()
     }
