@@ -1,7 +1,7 @@
 //! The benchmark: the server beside its floors and its peers, in one run, and the report of it.
 //!
 //! `cargo run --release -p thalweg-bench` builds the server, starts everything that is measured on one core, drives it
-//! from another, stops it, and writes `docs/benchmarks`. `--quick` prints the ratios to the floors only.
+//! from another, stops it, and writes `docs/benchmarks`. `--quick` and `--only` print ratios and write nothing.
 
 #![allow(
     clippy::disallowed_methods,
@@ -44,10 +44,8 @@ fn main() -> ExitCode {
     // The generator's tasks share their counts: they all run on this thread.
     let findings = tokio::task::LocalSet::new().block_on(&runtime, measure(&options, &server));
     report::print_ratios(&findings);
-    if options.quick {
-        return ExitCode::SUCCESS;
-    }
-    match report::write(&options, &findings) {
+    let Some(folder) = options.report_folder() else { return ExitCode::SUCCESS };
+    match report::write(&options, &folder, &findings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the report cannot be written: {error}");

@@ -36,7 +36,7 @@ const PROBE: Duration = Duration::from_secs(1);
 /// Load before each measured time.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// The engines, by the names under which `--only` takes them one by one, beside the chapter's.
-const ENGINES: [&str; 5] = ["thalweg", "redis", "nats", "kafka", "s2"];
+pub(crate) const ENGINES: [&str; 5] = ["thalweg", "redis", "nats", "kafka", "s2"];
 
 /// What all of them are given.
 struct Context {

@@ -36,6 +36,11 @@ pub(crate) const GROUP: &str = "peers";
 /// and for longer; the other figures are the quick pass that found it.
 pub(crate) const AT_ITS_BEST: &str = "at its best: ";
 
+/// The peers, by the names under which `--only` takes them one by one, beside the chapter's.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    table::PEERS.iter().map(|peer| peer.name)
+}
+
 /// Installs what is missing, and measures every peer beside the server at `thalweg`.
 ///
 /// # Panics

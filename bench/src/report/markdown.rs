@@ -8,7 +8,7 @@ use crate::report::machine::Machine;
 use crate::report::targets;
 
 /// Chapters in the order of the report, with their headings.
-const CHAPTERS: &[(&str, &str)] = &[
+pub(super) const CHAPTERS: &[(&str, &str)] = &[
     ("put", "PutRecords"),
     ("put-record", "PutRecord"),
     ("shards", "Few and many shards"),

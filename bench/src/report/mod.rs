@@ -9,6 +9,7 @@ mod svg;
 mod targets;
 
 use std::fs;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -25,19 +26,24 @@ struct Report<'a> {
     findings: &'a Findings,
 }
 
-/// Writes the report into [`Options::out`].
-pub(crate) fn write(options: &Options, findings: &Findings) -> std::io::Result<()> {
-    fs::create_dir_all(&options.out)?;
+/// The names of all chapters.
+pub(crate) fn chapters() -> impl Iterator<Item = &'static str> {
+    markdown::CHAPTERS.iter().map(|(name, _)| *name)
+}
+
+/// Writes the report into a folder.
+pub(crate) fn write(options: &Options, folder: &Path, findings: &Findings) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
     let machine = Machine::read();
     let report = Report { machine: &machine, runs: options.runs, seconds: options.seconds, findings };
     let json = serde_json::to_string_pretty(&report).map_err(std::io::Error::other)?;
-    fs::write(options.out.join("report.json"), json + "\n")?;
+    fs::write(folder.join("report.json"), json + "\n")?;
     let mut charts = Vec::new();
     for (name, title, svg) in charts_of(findings) {
-        fs::write(options.out.join(&name), svg)?;
+        fs::write(folder.join(&name), svg)?;
         charts.push((name, title));
     }
-    fs::write(options.out.join("README.md"), markdown::report(options, &machine, findings, &charts))
+    fs::write(folder.join("README.md"), markdown::report(options, &machine, findings, &charts))
 }
 
 /// Prints the ratios to the floors.
