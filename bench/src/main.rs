@@ -16,6 +16,7 @@ mod figure;
 mod floor;
 mod load;
 mod log_engines;
+mod loopback;
 mod meter;
 mod options;
 mod peers;

@@ -107,7 +107,7 @@ fn start(jars: &str, folder: &Path, flush: bool) -> Result<Server, String> {
     }
     let mut command = Command::new("java");
     command.args(JAVA).args(["-cp", jars, "kafka.Kafka"]).arg(file);
-    Server::start_on_port(command, port, folder)
+    super::start(command, port, folder)
 }
 
 impl Engine for Kafka {

@@ -16,10 +16,13 @@ mod thalweg;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::figure::{Absent, Figure, Findings, Provenance, Run};
+use crate::loopback;
 use crate::options::Options;
+use crate::process::Server;
 
 /// The chapter.
 pub(crate) const GROUP: &str = "log-engines";
@@ -199,6 +202,16 @@ async fn fastest<E: Engine>(engine: &mut E, outstanding: usize) -> Result<Option
         (None, Some(reason)) => Err(reason),
         (best, _) => Ok(best.map(|(_, shape)| shape)),
     }
+}
+
+/// Starts an engine that was told its port.
+///
+/// # Errors
+/// It does not listen, or on more than the loopback interface.
+fn start(command: Command, port: u16, folder: &Path) -> Result<Server, String> {
+    let server = Server::start_on_port(command, port, folder)?;
+    loopback::check(port)?;
+    Ok(server)
 }
 
 /// A port that nobody listens on.

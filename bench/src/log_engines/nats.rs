@@ -93,7 +93,7 @@ fn start(program: &PathBuf, folder: &std::path::Path, sync_always: bool) -> Resu
     std::fs::write(&file, settings).map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
     command.arg("--config").arg(file);
-    Server::start_on_port(command, port, folder)
+    super::start(command, port, folder)
 }
 
 impl Engine for Nats {

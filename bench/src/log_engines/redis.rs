@@ -134,7 +134,7 @@ impl Redis<'_> {
             .args(["--save", "", "--appendonly", "yes", "--appendfsync", self.fsync])
             .args(["--auto-aof-rewrite-min-size", REWRITE_SIZE])
             .env("LD_LIBRARY_PATH", &self.libraries);
-        Server::start_on_port(command, port, folder)
+        super::start(command, port, folder)
     }
 
     /// Adds so many entries, or up to a pipeline more.

@@ -13,6 +13,7 @@ use super::{Context, Engine, Mode, PARTITIONS, RECORD_BYTES, WARM_UP};
 use crate::bodies;
 use crate::client::Answer;
 use crate::figure::{Findings, Run};
+use crate::loopback;
 use crate::meter::Meter;
 use crate::process::Server;
 
@@ -24,12 +25,15 @@ const RECORDS: usize = 8_000;
 struct S2<'a> {
     context: &'a Context,
     program: PathBuf,
+    /// The library that keeps it on the loopback interface.
+    preload: PathBuf,
     how: String,
 }
 
 pub(super) async fn run(context: &Context, findings: &mut Findings) -> Result<(), String> {
     let Installed { folder, how } = install::s2(&context.peers)?;
-    super::measure(context, S2 { context, program: folder.join("bin/s2"), how }, findings).await;
+    let preload = loopback::compile(context.folder.path())?;
+    super::measure(context, S2 { context, program: folder.join("bin/s2"), preload, how }, findings).await;
     Ok(())
 }
 
@@ -81,7 +85,9 @@ impl S2<'_> {
         let mut command = Command::new(&self.program);
         command.args(["lite", "--no-dashboard", "--port", &port.to_string(), "--init-file"]);
         command.arg(file).arg("--local-root").arg(data);
-        Server::start_on_port(command, port, folder)
+        // It listens on every interface and cannot be told otherwise.
+        command.env("LD_PRELOAD", &self.preload);
+        super::start(command, port, folder)
     }
 }
 

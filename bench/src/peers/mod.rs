@@ -4,7 +4,6 @@
 //! ```text
 //!  table     which peers, which versions, how they are had and started
 //!  install   installing them, once
-//!  loopback  keeping them from listening on every interface
 //!  subject   a peer in one of its modes, or this project's server: starting it
 //!  prepare   a server that was just started gets its stream
 //!  http      a client for servers of any kind
@@ -18,7 +17,6 @@ mod get;
 mod http;
 mod install;
 mod load;
-mod loopback;
 mod prepare;
 mod put;
 mod subject;
@@ -28,6 +26,7 @@ use std::path::Path;
 
 use self::subject::Subject;
 use crate::figure::{Absent, Figure, Findings, Run};
+use crate::loopback;
 use crate::options::Options;
 
 /// How the chapter is called in the figures.

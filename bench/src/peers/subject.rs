@@ -7,9 +7,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::loopback;
 use super::table::{Mode, Peer, SYNCED};
 use crate::figure::{Provenance, THALWEG};
+use crate::loopback;
 use crate::process::Server;
 
 /// See the module.

@@ -1,4 +1,4 @@
-//! Keeps peers on the loopback interface, also those that have no setting for it. Not a sandbox.
+//! Keeps peers and log engines on the loopback interface, also those that have no setting for it. Not a sandbox.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};

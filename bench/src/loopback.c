@@ -1,4 +1,4 @@
-/* Preloaded into peers, some of which listen on every interface and cannot be told otherwise: what they bind to "any
+/* Preloaded into peers and log engines, some of which listen on every interface and cannot be told otherwise: what they bind to "any
    address" is bound to the loopback address instead. Nothing else of them is touched. */
 #include <netinet/in.h>
 #include <string.h>
