@@ -13,7 +13,7 @@ use crate::process::Server;
 /// What is tried.
 const CONNECTIONS: &[usize] = &[1, 4, 16];
 /// How long each is tried, and how long there is load before a measurement.
-const QUICK_SECONDS: f64 = 2.0;
+const QUICK_SECONDS: f64 = 1.0;
 const WARM_SECONDS: f64 = 1.0;
 /// Records that a call reads: all that the stream has.
 const RECORDS: usize = 500;

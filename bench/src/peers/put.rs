@@ -15,10 +15,10 @@ const CONNECTIONS: &[usize] = &[1, 4, 16, 64];
 /// Records in a call; 1 is PutRecord.
 const BATCHES: &[usize] = &[1, 10, 100, 500];
 /// How long each combination is tried.
-const QUICK_SECONDS: f64 = 2.0;
+const QUICK_SECONDS: f64 = 1.0;
 /// Load before a measurement, for compilers at run time and for what the first calls make: of the quick pass, and of a
 /// run.
-const QUICK_WARM_SECONDS: f64 = 0.5;
+const QUICK_WARM_SECONDS: f64 = 0.3;
 const WARM_SECONDS: f64 = 3.0;
 /// The fastest of the quick pass, which are tried again before one of them is the best: a lucky one would make the
 /// subject look worse than it is.
