@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use crate::figure::{Figure, Findings, Run, THALWEG};
+use crate::log_engines;
 use crate::options::Options;
 use crate::report::machine::Machine;
-use crate::report::targets;
+use crate::report::{outstanding, targets};
 
 /// Chapters in the order of the report, with their headings.
 pub(super) const CHAPTERS: &[(&str, &str)] = &[
@@ -67,6 +68,9 @@ pub(crate) fn report(
             let _ = write!(out, "![{title}]({name})\n\n");
         }
         out += &table(&figures);
+        if *group == log_engines::GROUP {
+            out += &outstanding::table(findings);
+        }
     }
     if !findings.provenance.is_empty() {
         out += "\n## Peers: versions, settings, promises\n\n| subject | installed by | command | its answer means |\n|---|---|---|---|\n";

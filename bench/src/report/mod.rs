@@ -5,6 +5,7 @@ mod growth;
 mod lines;
 mod machine;
 mod markdown;
+mod outstanding;
 mod svg;
 mod targets;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use crate::figure::{F1, F2, F3, Figure, Findings, SHA256, THALWEG};
 use crate::options::Options;
+use crate::peers;
 use crate::report::machine::Machine;
 
 /// What `report.json` holds.
@@ -106,7 +108,9 @@ fn floors_chart(findings: &Findings, title: &str) -> Option<String> {
 fn rates_chart(findings: &Findings, group: &str, title: &str) -> Option<String> {
     let mut best: Vec<(&str, f64)> = Vec::new();
     for figure in findings.figures.iter().filter(|figure| figure.group == group) {
-        if figure.workload.contains("GetRecords") {
+        if figure.workload.contains("GetRecords")
+            || group == peers::GROUP && !figure.workload.starts_with(peers::AT_ITS_BEST)
+        {
             continue;
         }
         let Some(rate) = figure.median(crate::figure::Run::records_per_second) else { continue };
