@@ -127,7 +127,7 @@ async fn one(bench: &Bench<'_>, way: Way) -> (Run, Histogram, f64) {
     };
     let delays = delays.replace(meter::histogram());
     assert_eq!(delays.len(), schedule.count(), "every record's delay is known");
-    (run, delays, rate)
+    (put::drained(run), delays, rate)
 }
 
 /// Requests whose keys will be stamps.

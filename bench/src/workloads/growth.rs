@@ -54,7 +54,7 @@ async fn shards(bench: &Bench<'_>, figures: &mut Vec<Figure>) {
         subject.create_stream("put", *shards).await;
         let run =
             put::closed(&subject, Version::Http1, LANES, &requests, Until::seconds(bench.seconds())).await;
-        figures.push(figure(GROUP, &format!("{shards} shards: put"), run));
+        figures.push(figure(GROUP, &format!("{shards} shards: put"), put::drained(run)));
         after_load(bench, subject, GROUP, &format!("{shards} shards"), figures).await;
     }
 }
@@ -83,7 +83,7 @@ async fn stored(bench: &Bench<'_>, findings: &mut Findings) {
         let run = meter::measure(&subject.server, pool.closed(&requests, run)).await;
         written += run.payload_bytes;
         drop(pool);
-        findings.figures.push(figure(GROUP, &format!("{gigabytes} GB: put"), run));
+        findings.figures.push(figure(GROUP, &format!("{gigabytes} GB: put"), put::drained(run)));
         let what = format!("{gigabytes} GB");
         subject = after_load(bench, subject, GROUP, &what, &mut findings.figures).await;
     }
@@ -119,7 +119,7 @@ async fn consumers(bench: &Bench<'_>, figures: &mut Vec<Figure>) {
     let alone = live::of_server(bench, Version::Http1, 0).await.0;
     for consumers in CONSUMERS {
         let mut run = live::of_server(bench, Version::Http1, *consumers).await.0;
-        let memory = run.clone();
+        let memory = Run { note: None, ..run.clone() };
         // What the same producer costs without consumers.
         let producer = alone.outside_seconds / alone.requests as f64 * run.requests as f64;
         run.outside_seconds = (run.outside_seconds - producer).max(0.0);

@@ -32,7 +32,7 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
         drop(subject);
         let subject = bench.thalweg();
         subject.create_stream("put", SHARDS).await;
-        add(&mut load, put::closed(&subject, Version::Http1, LANES, &requests, until).await);
+        add(&mut load, put::drained(put::closed(&subject, Version::Http1, LANES, &requests, until).await));
     }
     vec![rest, load]
 }

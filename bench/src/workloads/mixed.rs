@@ -45,11 +45,12 @@ async fn one(bench: &Bench<'_>) -> Run {
     let enough = Enough::Records(wanted);
     let listeners = Listeners::open(subject.address(), Version::Http1, requests, enough, None).await;
     let iterator = poll::latest(&subject, "mixed").await;
-    meter::measure(&subject.server, async {
+    let run = meter::measure(&subject.server, async {
         let polling = poll::poll(&subject, iterator, POLL_EVERY, wanted, |_| {});
         let (work, ()) = tokio::join!(pool.open(&puts, RATE, bench.seconds()), polling);
         listeners.finish().await;
         work
     })
-    .await
+    .await;
+    put::drained(run)
 }

@@ -54,7 +54,8 @@ async fn one(bench: &Bench<'_>, encoding: Encoding, version: Version, lanes: usi
         subject.create_stream("put", SHARDS).await;
         put::go_around_the_ring(&subject, "put").await;
         let answer_bytes = subject.answer_bytes(&requests[0]).await;
-        add(&mut thalweg, put::closed_counted(counts, &subject, version, lanes, &requests, until).await);
+        let run = put::closed_counted(counts, &subject, version, lanes, &requests, until).await;
+        add(&mut thalweg, put::drained(run));
         drop(subject);
         let floors: Rc<[Request]> =
             requests.iter().map(|request| request.for_floor(encoding, answer_bytes)).collect();

@@ -67,11 +67,12 @@ pub(in crate::workloads) async fn of_server(
     let requests: Vec<Request> = arns.iter().map(|arn| listen::subscription(arn, "LATEST")).collect();
     let enough = Enough::Records(requests_of_run(bench) * BATCH as u64);
     let listeners = Listeners::open(subject.address(), version, requests, enough, None).await;
-    let mut received = 0;
+    let (mut received, mut put_bytes) = (0, 0);
     let run = meter::measure(&subject.server, async {
         let mut work = pool.open(&puts, RATE, bench.seconds()).await;
         let (records, bytes) = listeners.finish().await;
         received = bytes;
+        put_bytes = work.payload_bytes;
         if consumers > 0 {
             work.records = records;
             work.payload_bytes = records * RECORD_BYTES as u64;
@@ -79,7 +80,7 @@ pub(in crate::workloads) async fn of_server(
         work
     })
     .await;
-    (run, received)
+    (put::drained_of(run, put_bytes), received)
 }
 
 async fn of_floor(bench: &Bench<'_>, version: Version, consumers: usize, frame_bytes: u64) -> Run {
