@@ -106,6 +106,11 @@ impl Options {
         std::path::absolute(folder).expect("the folder has a name")
     }
 
+    /// The folder that all data is below while it is measured.
+    pub(crate) fn data_folder(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
     /// Whether this chapter was asked for.
     pub(crate) fn wants(&self, chapter: &str) -> bool {
         self.only.is_empty() || self.names(chapter)

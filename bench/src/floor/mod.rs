@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Each answers with prepared bytes, as many as the request asks for. The floors decode, check, order and store nothing
-//! that could be read again: what they cost, no server of the API can go below.
+//! that could be read again. They are a measure, not a bound: F2 hashes keys one by one and writes segments through the
+//! system's cache, and a server that does either in a cheaper way can cost less.
 
 mod answer;
 mod ask;

@@ -37,13 +37,16 @@ pub(crate) fn report(
     let _ = write!(
         out,
         "# Benchmark of {}\n\n\
-         Made by `cargo run --release -p thalweg-bench`; do not edit. Commit {}, {} cores of {}, {} GiB, {}.\n\n\
+         Made by `cargo run --release -p thalweg-bench`; do not edit. Commit {}, {} cores of {}, {} GiB, {}; data \
+         on {}.\n\n\
          Medians of {} runs of at least {} s. Server and load generator have one core each. *Processor time* is \
          that of the server's processes and of the kernel's own threads, without what the generator and other programs \
          use; `server` is the server's processes alone. *Pressure* is the part of the time in which a task waited for a processor (the server's threads share \
          one core). Floors: F1 reads and discards the request; F2 also hashes the partition keys, makes one durable \
          write to recycled blocks and one buffered write of the same bytes for each batch, and sends a prepared \
-         answer; F3 sends prepared answers or frames from memory.\n\n\
+         answer; F3 sends prepared answers or frames from memory. \
+         *Bytes written* and *read* are those that the kernel accounts to the server's processes (`/proc/PID/io`), \
+         without the file system's own journal.\n\n\
          *Steady state*: for PutRecords, also over few and many shards and for memory under load, the server and F2 are \
          warmed up by one capacity of the server's write-ahead ring (512 MiB) and measured for at least three more, \
          unless they take less than 100 MB/s. For PutRecord and the delay, which would need minutes for that, PutRecords \
@@ -58,6 +61,7 @@ pub(crate) fn report(
         machine.processor,
         machine.memory_gib,
         machine.kernel,
+        machine.file_system,
         options.runs,
         options.seconds,
     );
@@ -74,7 +78,8 @@ pub(crate) fn report(
         for (name, title) in charts.iter().filter(|(name, _)| *name == format!("{group}.svg")) {
             let _ = write!(out, "![{title}]({name})\n\n");
         }
-        out += &table(&figures);
+        let tables = layouts(group, &figures).into_iter().map(|(columns, figures)| table(columns, &figures));
+        out += &tables.collect::<Vec<_>>().join("\n");
         if *group == log_engines::GROUP {
             out += &outstanding::table(findings);
         }
@@ -183,9 +188,40 @@ const COLUMNS: &[Column] = &[
     Column { heading: "pressure %", value: |run| run.pressure_percent, write: number },
 ];
 
-/// A chapter's figures; columns that say nothing are left out.
-fn table(figures: &[&Figure]) -> String {
-    let columns: Vec<&Column> = COLUMNS
+/// For how long a server does not listen after it was killed.
+const RESTART_COLUMNS: &[Column] =
+    &[Column { heading: "start after kill -9, ms", value: |run| run.seconds * 1000.0, write: number }];
+
+const MEMORY_COLUMNS: &[Column] = &[
+    Column { heading: "MiB", value: |run| run.resident_bytes as f64 / f64::from(1 << 20), write: number },
+    Column {
+        heading: "MiB at most",
+        value: |run| run.resident_peak_bytes as f64 / f64::from(1 << 20),
+        write: number,
+    },
+];
+
+/// A chapter's tables: in those of growth, restarts and memory are no requests and have tables of their own.
+fn layouts<'a>(group: &str, figures: &[&'a Figure]) -> Vec<(&'static [Column], Vec<&'a Figure>)> {
+    if !group.starts_with("growth-") {
+        return vec![(COLUMNS, figures.to_vec())];
+    }
+    let (mut costs, mut restarts, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    for figure in figures {
+        match figure.workload.rsplit(": ").next() {
+            Some("restart") => restarts.push(*figure),
+            Some("memory") => memory.push(*figure),
+            _ => costs.push(*figure),
+        }
+    }
+    let mut layouts = vec![(COLUMNS, costs), (RESTART_COLUMNS, restarts), (MEMORY_COLUMNS, memory)];
+    layouts.retain(|(_, figures)| !figures.is_empty());
+    layouts
+}
+
+/// Figures below each other; columns that say nothing are left out.
+fn table(columns: &[Column], figures: &[&Figure]) -> String {
+    let columns: Vec<&Column> = columns
         .iter()
         .filter(|column| figures.iter().any(|figure| figure.median(column.value).is_some()))
         .collect();
@@ -267,11 +303,33 @@ mod tests {
             Run { seconds: 1.0, requests: 10, records: 10, note: Some("slow".to_owned()), ..Run::default() };
         let figure =
             Figure { group: "put", workload: "W".to_owned(), subject: THALWEG.to_owned(), runs: vec![run] };
-        let table = table(&[&figure]);
+        let table = table(COLUMNS, &[&figure]);
         assert!(
             table.contains("requests/s") && !table.contains("p99") && !table.contains("calls/request"),
             "{table}"
         );
         assert!(table.contains("- thalweg, W: slow"), "{table}");
+    }
+
+    #[test]
+    fn restarts_and_memory_are_no_requests() {
+        let figure = |workload: &str, run| Figure {
+            group: "growth-shards",
+            workload: workload.to_owned(),
+            subject: THALWEG.to_owned(),
+            runs: vec![run],
+        };
+        let put = figure("10 shards: put", Run { seconds: 1.0, requests: 10, records: 10, ..Run::default() });
+        let restart = figure("10 shards: restart", Run { seconds: 0.025, requests: 1, ..Run::default() });
+        let memory = figure("10 shards: memory", Run { resident_bytes: 3 << 20, ..Run::default() });
+        let figures = [&put, &restart, &memory];
+        let tables: Vec<String> = layouts("growth-shards", &figures)
+            .into_iter()
+            .map(|(columns, figures)| table(columns, &figures))
+            .collect();
+        assert_eq!(tables.len(), 3);
+        assert!(tables[0].contains("requests/s"), "{}", tables[0]);
+        assert!(tables[1].contains("| start after kill -9, ms |") && tables[1].contains("| 25.0 |"));
+        assert!(tables[2].contains("| MiB |") && tables[2].contains("| 3.00 |"), "{}", tables[2]);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn chapters() -> impl Iterator<Item = &'static str> {
 /// Writes the report into a folder.
 pub(crate) fn write(options: &Options, folder: &Path, findings: &Findings) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
-    let machine = Machine::read();
+    let machine = Machine::read(&options.data_folder());
     let report = Report { machine: &machine, runs: options.runs, seconds: options.seconds, findings };
     let json = serde_json::to_string_pretty(&report).map_err(std::io::Error::other)?;
     fs::write(folder.join("report.json"), json + "\n")?;
@@ -61,7 +61,7 @@ fn charts_of(findings: &Findings) -> Vec<(String, String, String)> {
             charts.push((name.to_owned(), title.to_owned(), svg));
         }
     };
-    let title = "Processor time per request, beside what no design can go below";
+    let title = "Processor time per request, beside the floors";
     add("floors.svg", title, floors_chart(findings, title));
     let title = "Records per second, servers of the Kinesis API, each at its best";
     add("peers.svg", title, rates_chart(findings, "peers", title));
