@@ -1,6 +1,8 @@
 //! The shards of a stream: where each lies in the hash space, which are open, and who came of whom. A snapshot;
 //! how the next one is planned is in [`crate::reshard`].
 
+use std::hint::black_box;
+
 use thalweg_types::{HashKey, HashKeyRange, Offset, SequenceNumber, ShardIndex, Timestamp};
 
 /// A shard's place in the hash space and in the history of splits and merges.
@@ -60,13 +62,24 @@ impl Shard {
 pub(crate) struct ShardMap {
     /// By index.
     all: Vec<Shard>,
-    /// Of each open shard its first hash key and its place in `all`, in order: together they cover the whole
-    /// space.
-    open: Vec<(HashKey, u32)>,
+    /// The open shards by their place in the hash space: together they cover all of it, but while a stream is
+    /// created.
+    open: Vec<Open>,
+    covers_all: bool,
     /// Parent and place of the child in `all`, in order.
     children: Vec<(ShardIndex, u32)>,
     /// The index that the next shard gets.
     next: u32,
+}
+
+/// An open shard, as far as routing a record must know it: all of them together stay in the processor's cache where
+/// [`ShardMap::all`] does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Open {
+    start: HashKey,
+    index: ShardIndex,
+    /// In `all`.
+    place: u32,
 }
 
 impl ShardMap {
@@ -77,13 +90,14 @@ impl ShardMap {
         let (mut open, mut children) = (Vec::new(), Vec::new());
         for (place, shard) in (0u32..).zip(&all) {
             if shard.is_open() {
-                open.push((shard.range.start, place));
+                open.push(Open { start: shard.range.start, index: shard.index, place });
             }
             children.extend(shard.parents().map(|parent| (parent, place)));
         }
         open.sort_unstable();
         children.sort_unstable();
-        ShardMap { all, open, children, next }
+        let covers_all = cover_all(open.iter().map(|one| all[one.place as usize].range));
+        ShardMap { all, open, covers_all, children, next }
     }
 
     /// A shard by its index, open or closed.
@@ -102,19 +116,38 @@ impl ShardMap {
 
     /// The open shard that `key` belongs to. `None` only where the map has a hole: in a stream that is being
     /// created.
-    pub(crate) fn locate(&self, key: HashKey) -> Option<&Shard> {
-        // Where it is if the shards are cut evenly, give or take one; if they are not, anywhere.
-        let count = self.open.len();
-        let guess = (((key.0 >> 64) * count as u128) >> 64) as usize;
+    pub(crate) fn locate(&self, key: HashKey) -> Option<ShardIndex> {
+        let (count, guess) = (self.open.len(), self.guess(key));
         let (mut from, mut to) = (guess.saturating_sub(1), (guess + 2).min(count));
-        let starts_before = |place: usize| self.open.get(place).is_some_and(|(start, _)| *start <= key);
+        let starts_before = |place: usize| self.open.get(place).is_some_and(|one| one.start <= key);
         if !starts_before(from) || starts_before(to) {
             (from, to) = (0, count);
         }
         let around = &self.open[from..to];
-        let place = (from + around.partition_point(|(start, _)| *start <= key)).checked_sub(1)?;
-        let shard = &self.all[self.open[place].1 as usize];
-        shard.range.contains(key).then_some(shard)
+        let place = (from + around.partition_point(|one| one.start <= key)).checked_sub(1)?;
+        let found = &self.open[place];
+        let is_there = self.covers_all || self.all[found.place as usize].range.contains(key);
+        is_there.then_some(found.index)
+    }
+
+    /// The place among the open shards if they are cut evenly, give or take one; if they are not, anywhere.
+    fn guess(&self, key: HashKey) -> usize {
+        (((key.0 >> 64) * self.open.len() as u128) >> 64) as usize
+    }
+
+    /// Brings what [`ShardMap::locate`] needs for these into the processor's cache. Of ten thousand shards hardly any is
+    /// there: asked for one after the other without using them, they come at the same time.
+    pub(crate) fn fetch_places(&self, keys: &[HashKey]) {
+        for key in keys {
+            black_box(self.open.get(self.guess(*key)).map(|open| open.index));
+        }
+    }
+
+    /// As [`ShardMap::fetch_places`], for [`ShardMap::get`].
+    pub(crate) fn fetch(&self, indexes: impl Iterator<Item = ShardIndex>) {
+        for index in indexes {
+            black_box(self.get(index).map(|shard| shard.created));
+        }
     }
 
     /// Every listed shard, by index.
@@ -124,7 +157,7 @@ impl ShardMap {
 
     /// The open shards, by hash key.
     pub(crate) fn open(&self) -> impl ExactSizeIterator<Item = &Shard> + DoubleEndedIterator {
-        self.open.iter().map(|(_, place)| &self.all[*place as usize])
+        self.open.iter().map(|one| &self.all[one.place as usize])
     }
 
     /// How many shards are open.
@@ -145,6 +178,18 @@ impl ShardMap {
     pub(crate) fn next_index(&self) -> u32 {
         self.next
     }
+}
+
+/// Whether these ranges, in order, leave nothing out.
+fn cover_all(ranges: impl Iterator<Item = HashKeyRange>) -> bool {
+    let mut next = Some(HashKey::MIN.0);
+    for range in ranges {
+        if next != Some(range.start.0) {
+            return false;
+        }
+        next = range.end.0.checked_add(1);
+    }
+    next.is_none()
 }
 
 #[cfg(test)]
@@ -184,8 +229,7 @@ mod tests {
     #[test]
     fn every_hash_key_belongs_to_one_open_shard() {
         for (key, expected) in [(0, 3), (99, 3), (100, 3), (999, 3), (1000, 4), (u128::MAX, 4)] {
-            let found = map().locate(HashKey(key)).map(|shard| shard.index.0);
-            assert_eq!(found, Some(expected), "{key}");
+            assert_eq!(map().locate(HashKey(key)), Some(ShardIndex(expected)), "{key}");
         }
         assert_eq!(ShardMap::default().locate(HashKey(5)), None, "a stream that is being created");
     }
@@ -197,18 +241,23 @@ mod tests {
             cuts in prop::collection::btree_set(any::<u128>(), 0..20),
             narrow in prop::collection::btree_set(0u128..100, 0..20),
             keys in prop::collection::vec(any::<u128>(), 0..20),
+            hole in any::<Option<prop::sample::Index>>(),
         ) {
             // Evenly, and then anywhere and closely.
             let starts = HashKeyRange::evenly(even).map(|range| range.start.0).chain(cuts).chain(narrow);
             let starts: Vec<u128> = starts.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
             let ends = starts[1..].iter().map(|start| start - 1).chain([u128::MAX]);
-            let shards: Vec<Shard> =
+            let mut shards: Vec<Shard> =
                 (0..).zip(starts.iter().zip(ends)).map(|(index, (start, end))| shard(index, *start, end)).collect();
+            let edges: Vec<u128> =
+                shards.iter().flat_map(|shard| [shard.range.start.0, shard.range.end.0]).collect();
+            if let Some(hole) = hole {
+                shards.remove(hole.index(shards.len()));
+            }
             let map = ShardMap::new(shards.clone(), u32::MAX);
-            let edges = shards.iter().flat_map(|shard| [shard.range.start.0, shard.range.end.0]);
-            for key in edges.chain(keys) {
+            for key in edges.into_iter().chain(keys) {
                 let expected = shards.iter().find(|shard| shard.range.contains(HashKey(key)));
-                prop_assert_eq!(map.locate(HashKey(key)), expected, "{}", key);
+                prop_assert_eq!(map.locate(HashKey(key)), expected.map(|shard| shard.index), "{}", key);
             }
         }
 

@@ -35,7 +35,8 @@ pub(crate) fn check(
         }
         (None, key) => HashKey::of_partition_key(key.expect("the rules ask for one")),
     };
-    let shard = stream.shards.locate(hash_key).expect("the stream takes records");
+    let index = stream.shards.locate(hash_key).expect("the stream takes records");
+    let shard = stream.shards.get(index).expect("it was just found");
     let tail =
         streams.journal.tail(stream.key(shard.index)).map_err(|_| errors::stream_not_found(name, account))?;
     let now = streams.now().max(tail.last_arrival);

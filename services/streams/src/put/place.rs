@@ -58,6 +58,7 @@ pub(crate) async fn place(streams: &Streams, batch: Batch) -> Result<Outcome, Fa
         };
         assert_eq!(outcomes.len(), runs, "the journal answers for each run");
         let mut closed: Vec<ShardIndex> = Vec::new();
+        stream.shards.fetch(routes.groups().map(|(index, _)| index));
         for (outcome, (index, records)) in outcomes.iter().zip(routes.groups()) {
             match *outcome {
                 RunOutcome::Placed { first, arrival } => {

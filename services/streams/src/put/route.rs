@@ -61,10 +61,10 @@ impl<'a> Router<'a> {
             Some(turn) => {
                 let shard = shards.open().nth(*turn % shards.open().len().max(1));
                 *turn += 1;
-                shard
+                shard.map(|shard| shard.index)
             }
         };
-        shard.expect("the open shards of a stream that takes records cover the space").index
+        shard.expect("the open shards of a stream that takes records cover the space")
     }
 }
 
@@ -85,6 +85,7 @@ impl Routes {
             let hash_keys = &mut hash_keys[..records.len()];
             if router.asks_for_hash_keys() {
                 hash(records, hash_keys);
+                stream.shards.fetch_places(hash_keys);
             }
             for (record, hash_key) in records.iter().zip(hash_keys) {
                 // Checked even where the stream places records by itself.
