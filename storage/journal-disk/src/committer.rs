@@ -348,6 +348,11 @@ impl Committer {
     }
 
     fn place_append(&mut self, append: &Append, now: Timestamp, draft: &mut Draft) -> Vec<RunOutcome> {
+        for run in &append.runs {
+            if let Some(place) = self.places.get(&run.shard) {
+                place.shard.fetch();
+            }
+        }
         let mut outcomes = Vec::with_capacity(append.runs.len());
         let mut start = 0;
         // Neighbouring runs that are placed are copied as one part.
@@ -451,6 +456,11 @@ impl Committer {
 
     /// Shows a durable batch to readers.
     fn publish(&self, batch: &Arc<Batch>, entries: &[Entry], changes: Vec<Change>) {
+        for change in &changes {
+            if let Change::Shard(shard) = change {
+                shard.fetch();
+            }
+        }
         let mut start = batch::HEADER_BYTES + entries.len() * batch::ENTRY_BYTES;
         for (entry, change) in entries.iter().zip(changes) {
             match (entry.kind, change) {

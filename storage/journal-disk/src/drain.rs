@@ -10,6 +10,8 @@
 //! back.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,21 +34,41 @@ use crate::shards::ChunkRef;
 /// durable with the first. Each has two files open.
 const UNSYNCED_MAX: usize = 64;
 
+/// So many entries of a batch are looked at twice: their places in the hash table come into the processor's cache
+/// together at first, then each is used.
+const ENTRIES_AHEAD: usize = 64;
+
 /// A run to drain: which batch of the round it is in, and where in that batch it starts.
 type Taken = (u32, ChunkRun);
 
-/// The runs of a shard to drain, and the shard as of the last one.
+/// Where a run will be.
+const NO_RUN: Taken =
+    (0, ChunkRun { first: 0, count: 0, arrival: Timestamp::ZERO, length: 0, checksum: 0, start: 0 });
+
+/// A shard of a round, as of its last run there.
 struct TakenShard {
     key: ShardKey,
     row: ShardRow,
-    runs: Vec<Taken>,
+    runs: u32,
+    /// Its stream was deleted in this round: nothing of it is written.
+    is_gone: bool,
 }
 
-/// The shards of a round. A round may have a hundred thousand runs: each costs one look into a hash table.
+/// The shards of a round and their runs. A round may have a hundred thousand runs: each costs one look into a hash
+/// table.
 #[derive(Default)]
 struct TakenShards {
     shards: Vec<TakenShard>,
-    places: FxHashMap<ShardKey, usize>,
+    places: FxHashMap<ShardKey, u32>,
+    /// In the order of the log, each with the place of its shard.
+    runs: Vec<(u32, Taken)>,
+}
+
+/// A shard's runs to write, in order, and the shard as of the last one.
+struct ShardRuns {
+    key: ShardKey,
+    row: ShardRow,
+    runs: Range<usize>,
 }
 
 /// A chunk to write.
@@ -61,8 +83,8 @@ struct Planned<'a> {
 pub(crate) struct Round {
     /// As of the end of the round's batches.
     pub(crate) next: Manifest,
-    /// The chunks written, by shard, in order.
-    pub(crate) chunks: BTreeMap<ShardKey, Vec<ChunkRef>>,
+    /// The chunks written: those of a shard one after the other, in order.
+    pub(crate) chunks: Vec<(ShardKey, ChunkRef)>,
     /// Segments of deleted streams, to remove once the manifest counts.
     pub(crate) removed: Vec<SegmentName>,
     /// Streams that were deleted.
@@ -84,11 +106,16 @@ pub(crate) struct Place<'a> {
 ///
 /// # Panics
 /// When the batches do not follow from the manifest: they were placed by us or checked by recovery.
-async fn take_in(manifest: &Manifest, batches: &[Arc<Batch>], pace: &Pace<'_>) -> (Round, Vec<TakenShard>) {
-    const FOLLOWS: &str = "the log follows from the manifest";
+async fn take_in(
+    manifest: &Manifest,
+    batches: &[Arc<Batch>],
+    pace: &Pace<'_>,
+) -> (Round, Vec<ShardRuns>, Vec<Taken>) {
     let mut round =
-        Round { next: manifest.clone(), chunks: BTreeMap::new(), removed: Vec::new(), deleted: Vec::new() };
+        Round { next: manifest.clone(), chunks: Vec::new(), removed: Vec::new(), deleted: Vec::new() };
     let mut taken = TakenShards::default();
+    taken.runs.reserve(batches.iter().map(|batch| batch.entries as usize).sum());
+    let mut ahead = Vec::with_capacity(ENTRIES_AHEAD);
     let mut entries = 0;
     for (index, batch) in batches.iter().enumerate() {
         let index = u32::try_from(index).expect("a round has far fewer batches");
@@ -97,38 +124,61 @@ async fn take_in(manifest: &Manifest, batches: &[Arc<Batch>], pace: &Pace<'_>) -
             entries = 0;
         }
         entries += batch.entries as usize;
-        for (entry, start) in batch.entries() {
-            match entry.kind {
-                Kind::Records => {
-                    let shard = taken.shard(entry.shard, &round.next).expect(FOLLOWS);
-                    shard.row.take_records(&entry).expect(FOLLOWS);
-                    shard.runs.push((index, run_of(&entry, start)));
-                }
-                Kind::Open | Kind::Seal | Kind::Trim => {
-                    taken.put_back(entry.shard, &mut round.next);
-                    round.next.apply(&entry, batch.end.position).expect(FOLLOWS);
-                    taken.look_again(entry.shard, &round.next);
-                }
-                Kind::Delete => {
-                    let stream = entry.shard.stream;
-                    taken.forget(stream);
-                    round.next.apply(&entry, batch.end.position).expect(FOLLOWS);
-                    if let Some(row) = round.next.streams.remove(&stream) {
-                        for (number, segment) in row.segments {
-                            round.removed.push(SegmentName { stream, number, revision: segment.revision });
-                        }
-                    }
-                    round.deleted.push(stream);
-                }
+        let mut rest = batch.entries();
+        loop {
+            ahead.clear();
+            ahead.extend(rest.by_ref().take(ENTRIES_AHEAD));
+            if ahead.is_empty() {
+                break;
+            }
+            taken.fetch(&ahead);
+            for (entry, start) in ahead.drain(..) {
+                take_entry(&mut round, &mut taken, index, batch.end.position, &entry, start);
             }
         }
     }
-    let mut shards = taken.shards;
-    shards.sort_unstable_by_key(|shard| shard.key);
+    let (shards, runs) = taken.by_shard();
     for shard in &shards {
         round.next.shards.insert(shard.key, shard.row);
     }
-    (round, shards)
+    (round, shards, runs)
+}
+
+/// Takes in one entry of batch `index` of the round, whose run begins at `start` there.
+fn take_entry(
+    round: &mut Round,
+    taken: &mut TakenShards,
+    index: u32,
+    position: u64,
+    entry: &Entry,
+    start: usize,
+) {
+    const FOLLOWS: &str = "the log follows from the manifest";
+    match entry.kind {
+        Kind::Records => {
+            let place = taken.place(entry.shard, &round.next).expect(FOLLOWS);
+            let shard = &mut taken.shards[place as usize];
+            shard.row.take_records(entry).expect(FOLLOWS);
+            shard.runs += 1;
+            taken.runs.push((place, (index, run_of(entry, start))));
+        }
+        Kind::Open | Kind::Seal | Kind::Trim => {
+            taken.put_back(entry.shard, &mut round.next);
+            round.next.apply(entry, position).expect(FOLLOWS);
+            taken.look_again(entry.shard, &round.next);
+        }
+        Kind::Delete => {
+            let stream = entry.shard.stream;
+            taken.forget(stream);
+            round.next.apply(entry, position).expect(FOLLOWS);
+            if let Some(row) = round.next.streams.remove(&stream) {
+                for (number, segment) in row.segments {
+                    round.removed.push(SegmentName { stream, number, revision: segment.revision });
+                }
+            }
+            round.deleted.push(stream);
+        }
+    }
 }
 
 fn run_of(entry: &Entry, start: usize) -> ChunkRun {
@@ -143,37 +193,71 @@ fn run_of(entry: &Entry, start: usize) -> ChunkRun {
 }
 
 impl TakenShards {
+    /// Brings what these entries need into the processor's cache.
+    fn fetch(&self, entries: &[(Entry, usize)]) {
+        for (entry, _) in entries {
+            black_box(self.places.get(&entry.shard).map(|place| self.shards[*place as usize].runs));
+        }
+    }
+
     /// `None` when there is no such shard.
-    fn shard(&mut self, key: ShardKey, manifest: &Manifest) -> Option<&mut TakenShard> {
-        let place = match self.places.get(&key) {
-            Some(place) => *place,
-            None => {
-                self.shards.push(TakenShard { key, row: *manifest.shards.get(&key)?, runs: Vec::new() });
-                self.places.insert(key, self.shards.len() - 1);
-                self.shards.len() - 1
-            }
-        };
-        Some(&mut self.shards[place])
+    fn place(&mut self, key: ShardKey, manifest: &Manifest) -> Option<u32> {
+        if let Some(place) = self.places.get(&key) {
+            return Some(*place);
+        }
+        let place = u32::try_from(self.shards.len()).expect("a round has far fewer shards");
+        self.shards.push(TakenShard { key, row: *manifest.shards.get(&key)?, runs: 0, is_gone: false });
+        self.places.insert(key, place);
+        Some(place)
     }
 
     /// Tells the manifest how far the shard has come, if it is one of these.
     fn put_back(&self, key: ShardKey, manifest: &mut Manifest) {
         if let Some(place) = self.places.get(&key) {
-            manifest.shards.insert(key, self.shards[*place].row);
+            manifest.shards.insert(key, self.shards[*place as usize].row);
         }
     }
 
     /// Takes the shard as the manifest has it now, if it is one of these.
     fn look_again(&mut self, key: ShardKey, manifest: &Manifest) {
         if let Some(place) = self.places.get(&key) {
-            self.shards[*place].row = manifest.shards[&key];
+            self.shards[*place as usize].row = manifest.shards[&key];
         }
     }
 
     /// The stream is gone.
     fn forget(&mut self, stream: StreamId) {
-        self.shards.retain(|shard| shard.key.stream != stream);
-        self.places = self.shards.iter().enumerate().map(|(place, shard)| (shard.key, place)).collect();
+        for shard in self.shards.iter_mut().filter(|shard| shard.key.stream == stream) {
+            shard.is_gone = true;
+            self.places.remove(&shard.key);
+        }
+    }
+
+    /// The runs by shard, and in the order of the log in each shard. Counted and put where they belong: with few runs
+    /// each, ten thousand vectors that grow would cost more than the runs.
+    fn by_shard(&self) -> (Vec<ShardRuns>, Vec<Taken>) {
+        let mut order: Vec<usize> =
+            (0..self.shards.len()).filter(|place| !self.shards[*place].is_gone).collect();
+        order.sort_unstable_by_key(|place| self.shards[*place].key);
+        let mut nexts = vec![usize::MAX; self.shards.len()];
+        let mut shards = Vec::with_capacity(order.len());
+        let mut end = 0;
+        for place in order {
+            let TakenShard { key, row, runs, is_gone: _ } = self.shards[place];
+            let start = end;
+            nexts[place] = start;
+            end += runs as usize;
+            shards.push(ShardRuns { key, row, runs: start..end });
+        }
+        let mut sorted = vec![NO_RUN; end];
+        for (place, taken) in &self.runs {
+            let next = &mut nexts[*place as usize];
+            if *next != usize::MAX {
+                sorted[*next] = *taken;
+                *next += 1;
+            }
+        }
+        (shards, sorted)
     }
 }
 
@@ -186,8 +270,8 @@ pub(crate) async fn write(
     batches: &[Arc<Batch>],
     touched: &mut Touched,
 ) -> Result<Round, DiskError> {
-    let (mut round, taken) = take_in(manifest, batches, place.tools.pace).await;
-    let plans = plan(&taken, place.tools.settings.chunk_bytes_max);
+    let (mut round, shards, runs) = take_in(manifest, batches, place.tools.pace).await;
+    let plans = plan(&shards, &runs, place.tools.settings.chunk_bytes_max);
     // Open files stay bounded however many streams there are.
     let mut unsynced: Vec<Written> = Vec::new();
     for (stream, chunks) in plans {
@@ -202,8 +286,7 @@ pub(crate) async fn write(
                     (*run, &batches[*batch as usize].bytes[run.start..run.start + run.length as usize])
                 });
                 let row = writer.append(chunk.key.shard, runs).await?;
-                let written = round.chunks.entry(chunk.key).or_default();
-                written.push(ChunkRef { segment: Arc::clone(&segment), row });
+                round.chunks.push((chunk.key, ChunkRef { segment: Arc::clone(&segment), row }));
             }
             let mut written = writer.finish().await?;
             // The stream's next segment follows, or the next stream's: only the former closes this one.
@@ -229,11 +312,16 @@ async fn sync(place: &Place<'_>, unsynced: &mut Vec<Written>) -> Result<(), Disk
 }
 
 /// Which chunks the runs of each stream will make.
-fn plan(taken: &[TakenShard], chunk_bytes_max: usize) -> BTreeMap<StreamId, Vec<Planned<'_>>> {
+fn plan<'a>(
+    shards: &[ShardRuns],
+    runs: &'a [Taken],
+    chunk_bytes_max: usize,
+) -> BTreeMap<StreamId, Vec<Planned<'a>>> {
     let mut plans: BTreeMap<StreamId, Vec<Planned<'_>>> = BTreeMap::new();
-    for &TakenShard { key, ref runs, .. } in taken {
+    for shard in shards {
+        let key = shard.key;
         let chunks = plans.entry(key.stream).or_default();
-        let mut rest = &runs[..];
+        let mut rest = &runs[shard.runs.clone()];
         while !rest.is_empty() {
             let (runs, payload_bytes) = cut_chunk(rest, chunk_bytes_max);
             rest = &rest[runs.len()..];

@@ -155,9 +155,9 @@ impl Maintenance {
         };
         self.point_to(round.next).await?;
         self.engine.status.set_brake(Brake::Drain, None);
-        for (key, chunks) in round.chunks {
-            if let Some(shard) = self.engine.shards.get(key) {
-                shard.state().add_chunks(chunks.into_iter());
+        for chunks in round.chunks.chunk_by(|(one, _), (next, _)| one == next) {
+            if let Some(shard) = self.engine.shards.get(chunks[0].0) {
+                shard.state().add_chunks(chunks.iter().map(|(_, chunk)| chunk.clone()));
             }
         }
         let position = undrained.through.position;
