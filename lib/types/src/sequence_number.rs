@@ -199,7 +199,8 @@ pub struct FollowingDigits {
 impl FollowingDigits {
     /// Those of `number`.
     pub fn new(number: SequenceNumber) -> Self {
-        FollowingDigits { run: RunDigits::new(number), digits: number.digits() }
+        let digits = number.digits();
+        FollowingDigits { run: RunDigits::of(number, &digits), digits }
     }
 
     /// Those of `number`, which may be any. Cheap for the number of the record that follows the last one asked for, if
@@ -217,44 +218,81 @@ impl FollowingDigits {
 #[derive(Clone, Debug)]
 pub struct RunDigits {
     number: SequenceNumber,
-    /// Its two lower chunks of 19 digits.
-    middle: u64,
-    right: u64,
+    low: LowDigits,
 }
+
+/// So many digits change from one record of a run to the next, unless there is a carry out of them.
+const LOW_DIGITS: usize = 40;
+/// The last digits of a number, the last eight first: a digit a byte, the last one in the lowest.
+type LowDigits = [u64; LOW_DIGITS / 8];
+
+/// One more on the counter.
+const STEP: LowDigits = {
+    let mut step = [0; LOW_DIGITS / 8];
+    let mut rest = 1u128 << COUNTER_BIT;
+    let mut digit = 0;
+    while rest > 0 {
+        step[digit / 8] |= ((rest % 10) as u64) << (8 * (digit % 8));
+        rest /= 10;
+        digit += 1;
+    }
+    step
+};
+
+/// What makes eight digits text.
+const ZEROS: u64 = u64::from_be_bytes([b'0'; 8]);
 
 impl RunDigits {
     /// From the run's first number on.
     pub fn new(first: SequenceNumber) -> Self {
-        let [_, middle, right] = first.chunks();
-        RunDigits { number: first, middle, right }
+        RunDigits::of(first, &first.digits())
+    }
+
+    fn of(number: SequenceNumber, digits: &Digits) -> Self {
+        let text: &[u8; LOW_DIGITS] = digits.text.last_chunk().expect("there are more");
+        let mut low = LowDigits::default();
+        for (word, eight) in low.iter_mut().rev().zip(text.as_chunks().0) {
+            *word = u64::from_be_bytes(*eight) - ZEROS;
+        }
+        RunDigits { number, low }
     }
 
     /// Makes the digits of `number` of those in `digits`, which are of any number that this went through, if `number` is
-    /// the next of the run. False if it is not, or differs in more than the lower chunks: nothing was written then.
+    /// the next of the run. False if it is not, or differs in more than the last forty digits: nothing was written then.
     ///
     /// # Panics
-    /// When `digits` are fewer than the lower chunks have.
+    /// When `digits` are fewer than forty.
     pub fn next(&mut self, number: SequenceNumber, digits: &mut [u8]) -> bool {
-        let (middle, right) = self.step();
-        if middle >= CHUNK || number != self.number.following(1) {
+        if number != self.number.following(1) {
             return false;
         }
-        let (rest, right_place) = digits.split_last_chunk_mut().expect("numbers of version 2 have 56 digits");
-        let (_, middle_place) = rest.split_last_chunk_mut().expect("numbers of version 2 have 56 digits");
-        write_chunk(right, right_place);
-        write_chunk(middle, middle_place);
-        *self = RunDigits { number, middle, right };
+        let (mut low, mut carry) = (self.low, false);
+        for (eight, step) in low.iter_mut().zip(STEP) {
+            (*eight, carry) = add_eight(*eight, step, carry);
+        }
+        if carry {
+            return false;
+        }
+        let text: &mut [u8; LOW_DIGITS] =
+            digits.last_chunk_mut().expect("numbers of version 2 have 56 digits");
+        for (word, eight) in low.iter().rev().zip(text.as_chunks_mut().0) {
+            *eight = (word + ZEROS).to_be_bytes();
+        }
+        *self = RunDigits { number, low };
         true
     }
+}
 
-    /// The lower chunks, one more on the counter; the middle one may be too large.
-    fn step(&self) -> (u64, u64) {
-        const MIDDLE: u64 = ((1 << COUNTER_BIT) / CHUNK as u128) as u64;
-        const RIGHT: u64 = ((1 << COUNTER_BIT) % CHUNK as u128) as u64;
-        // Both sums stay below 2^64.
-        let (middle, right) = (self.middle + MIDDLE, self.right + RIGHT);
-        if right >= CHUNK { (middle + 1, right - CHUNK) } else { (middle, right) }
-    }
+/// The sum of eight digits and eight others, all of them a byte each, with the carries into it and out of it.
+///
+/// With 246 on top a sum of ten or more overflows its byte, which is the carry into the next one. Where it does not, six
+/// too many are left in the lower half of the byte, and the upper half shows it.
+fn add_eight(one: u64, other: u64, carry: bool) -> (u64, bool) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let (sum, first) = one.overflowing_add(other + 246 * EACH);
+    let (sum, second) = sum.overflowing_add(u64::from(carry));
+    let six_too_many = (sum >> 4) & (6 * EACH);
+    ((sum & (15 * EACH)) - six_too_many, first | second)
 }
 
 /// `high * 2^64 + low` by 10^19: quotient and remainder. `high` is below 10^19.
@@ -446,10 +484,22 @@ mod tests {
                 if digits.next(number(counter), &mut text) {
                     prop_assert_eq!(std::str::from_utf8(&text), Ok(expected.as_str()));
                 } else {
-                    prop_assert_ne!(&text[..text.len() - 38], &expected.as_bytes()[..expected.len() - 38]);
+                    prop_assert_ne!(&text[..text.len() - 40], &expected.as_bytes()[..expected.len() - 40]);
                     digits = RunDigits::new(number(counter));
                     text = expected.into_bytes();
                 }
+            }
+        }
+
+        #[test]
+        fn decimal_sums_are_sums(one in 0..EIGHT, other in 0..EIGHT, carry: bool) {
+            let decimal = |number: u64| {
+                u64::from_be_bytes(format!("{number:08}").into_bytes().try_into().expect("eight digits")) - ZEROS
+            };
+            for (one, other) in [(one, other), (one, EIGHT - 1 - one), (EIGHT - 1, other), (0, 0)] {
+                let sum = one + other + u64::from(carry);
+                let expected = (decimal(sum % EIGHT), sum >= EIGHT);
+                prop_assert_eq!(add_eight(decimal(one), decimal(other), carry), expected);
             }
         }
 
