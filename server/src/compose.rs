@@ -8,13 +8,13 @@ use thalweg_api::kinesis::KinesisService;
 use thalweg_catalog::Catalog;
 use thalweg_catalog::memory::MemoryCatalog;
 use thalweg_catalog_disk::DiskCatalog;
-use thalweg_gateway::{Gateway, Readiness, TokioTasks};
+use thalweg_gateway::{Gateway, Readiness};
 use thalweg_journal::{Health, Journal};
 use thalweg_journal_disk::DiskJournal;
 use thalweg_journal_memory::{Knobs, MemoryJournal};
 use thalweg_streams::{Components, Limits, Streams};
-use thalweg_system::os::{Durability, OsClock, OsDisk, OsRandom, OsSpawn};
-use thalweg_system::{Clock, Disk, Random};
+use thalweg_system::os::{Durability, OsClock, OsDisk, OsRandom, OsSpawn, TokioTasks};
+use thalweg_system::{Clock, Disk, Random, Tasks};
 
 use crate::config::{Config, LimitsChoice, StorageConfig};
 use crate::start_error::StartError;
@@ -49,12 +49,14 @@ impl Storage {
 pub(crate) async fn compose(config: &Config) -> Result<Parts, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(OsClock::new());
     let random: Arc<dyn Random> = Arc::new(OsRandom);
+    let tasks: Arc<dyn Tasks> = Arc::new(TokioTasks);
     let (storage, data) = open_storage(config, &clock, &random).await?;
     let components = Components {
         journal: Arc::clone(&storage.journal),
         catalog: Arc::clone(&storage.catalog),
         clock: Arc::clone(&clock),
         random: Arc::clone(&random),
+        tasks: Arc::clone(&tasks),
     };
     let streams = Streams::open(components, streams_settings(config)).await?;
     let service: Arc<dyn Service> = Arc::new(KinesisService(Arc::clone(&streams)));
@@ -64,7 +66,7 @@ pub(crate) async fn compose(config: &Config) -> Result<Parts, StartError> {
         clock,
         &*random,
         readiness(&storage.journal),
-        Arc::new(TokioTasks),
+        tasks,
     );
     Ok(Parts { streams, gateway, storage, data })
 }

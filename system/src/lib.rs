@@ -12,12 +12,14 @@ pub mod os;
 pub mod random;
 pub mod simulated;
 pub mod spawn;
+pub mod tasks;
 
 pub use buffer::{AlignedBuffer, BufferRegion, HUGE_PAGE};
 pub use clock::Clock;
 pub use disk::{Disk, DiskError, DiskFile};
 pub use random::Random;
 pub use spawn::{Spawn, TaskHandle};
+pub use tasks::Tasks;
 
 use std::future::Future;
 use std::pin::Pin;

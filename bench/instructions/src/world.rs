@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use thalweg_api::kinesis::KinesisService;
 use thalweg_catalog::memory::MemoryCatalog;
-use thalweg_gateway::{Gateway, TokioTasks};
+use thalweg_gateway::Gateway;
 use thalweg_journal::Journal;
 use thalweg_journal_disk::DiskJournal;
 use thalweg_streams::{Components, Streams};
-use thalweg_system::os::{OsDisk, OsSpawn};
+use thalweg_system::os::{OsDisk, OsSpawn, TokioTasks};
 use thalweg_system::simulated::{ManualClock, SeededRandom};
 use thalweg_types::Timestamp;
 
@@ -55,6 +55,7 @@ impl World {
             catalog: Arc::new(MemoryCatalog::new()),
             clock: clock.clone(),
             random: random.clone(),
+            tasks: Arc::new(TokioTasks),
         };
         let streams = Streams::open(components, thalweg_streams::Settings::default()).await;
         let gateway = Gateway::new(

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, watch};
 
 use thalweg_api::{BoxFuture, Service};
-use thalweg_system::{Clock, Random};
+use thalweg_system::{Clock, Random, Tasks};
 
+use crate::Settings;
 use crate::request_id::RequestIds;
-use crate::{Settings, Tasks};
 
 /// Whether the program can serve; the reason if it cannot.
 pub type Readiness = Box<dyn Fn() -> Result<(), String> + Send + Sync>;

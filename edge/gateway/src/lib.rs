@@ -25,9 +25,7 @@ mod response;
 mod serve;
 pub mod settings;
 mod streams;
-mod tasks;
 
 pub use gateway::{Gateway, Readiness};
 pub use serve::{GatewayError, Serving, bind};
 pub use settings::Settings;
-pub use tasks::{Tasks, TokioTasks};

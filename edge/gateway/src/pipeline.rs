@@ -18,6 +18,7 @@ use http_body::Body;
 
 use thalweg_api::{Answer, BoxFuture, Call, Operation, Service, not_available};
 use thalweg_shape::{Failure, Schema, Value, coerce, validation_message, violations};
+use thalweg_system::Tasks;
 use thalweg_wire::Protocol;
 
 use crate::answer_body::AnswerBody;
@@ -26,7 +27,6 @@ use crate::gateway::{LiveGuard, Phase, Shared};
 use crate::request_body;
 use crate::request_id::RequestId;
 use crate::response::{self, Outcome};
-use crate::tasks::Tasks;
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const SERIALIZATION: &str = "SerializationException";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use thalweg_catalog::{Catalog, CatalogError, CommitError, Row};
 use thalweg_journal::{AppendError, Journal, Tail};
-use thalweg_system::{Clock, Random};
+use thalweg_system::{Clock, Random, Tasks};
 use thalweg_types::{
     ConsumerArn, ConsumerName, ShardIndex, ShardKey, StreamArn, StreamId, Timestamp, limits,
 };
@@ -75,6 +75,8 @@ pub struct Components {
     pub clock: Arc<dyn Clock>,
     /// Where unpredictable numbers come from.
     pub random: Arc<dyn Random>,
+    /// Where changes go on when their caller has gone.
+    pub tasks: Arc<dyn Tasks>,
 }
 
 /// Why the service does not start.
@@ -139,6 +141,7 @@ pub struct Streams {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) tasks: Arc<dyn Tasks>,
     pub(crate) registry: Registry,
     /// Whoever counts over all streams, or gives an id, holds this. A stream's change lock is taken first.
     pub(crate) account: Mutex<Account>,
@@ -164,11 +167,8 @@ impl Streams {
     ///
     /// # Errors
     /// [`OpenError`]
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub async fn open(components: Components, settings: Settings) -> Result<Arc<Streams>, OpenError> {
-        let Components { journal, catalog, clock, random } = components;
+        let Components { journal, catalog, clock, random, tasks } = components;
         let account = Account::load(&*catalog, &*random).await?;
         let secret = account.secret()?;
         let rates = Rates::new(settings.limits == Limits::Aws);
@@ -179,6 +179,7 @@ impl Streams {
             catalog,
             clock,
             random,
+            tasks,
             registry: Registry::default(),
             account: Mutex::new(account),
             secret,

@@ -87,13 +87,13 @@ impl Streams {
     pub(crate) fn sweep_for_ever(&self) {
         let me = Weak::clone(&self.me);
         let clock = Arc::clone(&self.clock);
-        tokio::spawn(async move {
+        self.tasks.run(Box::pin(async move {
             loop {
                 clock.sleep(INTERVAL).await;
                 let Some(streams) = me.upgrade() else { return };
                 streams.sweep().await;
             }
-        });
+        }));
     }
 
     async fn sweep_shards(&self, stream: &Stream, now: Timestamp) -> Result<(), StepError> {

@@ -21,7 +21,7 @@ use thalweg_journal::{AppendError, NotAppliedReason, ReadError};
 use thalweg_model::kinesis::StreamStatus;
 use thalweg_shape::Failure;
 use thalweg_types::{HashKeyRange, ShardIndex, ShardKey, StreamId, Timestamp};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::change::{Change, ChangeKind};
 use crate::consumer::{ConsumerChangeKind, Consumers};
@@ -87,15 +87,18 @@ impl Streams {
         T: Send + 'static,
     {
         let streams = self.arc();
-        let task = tokio::spawn(async move {
+        let (reply, answer) = oneshot::channel();
+        self.tasks.run(Box::pin(async move {
             let stopped = streams.stopped.read().await;
-            if *stopped {
-                return Err(errors::internal_failure());
-            }
-            operation(Arc::clone(&streams)).await
-        });
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "an operation did not end");
+            let result = match *stopped {
+                true => Err(errors::internal_failure()),
+                false => operation(Arc::clone(&streams)).await,
+            };
+            // Whoever asked may have gone.
+            let _ = reply.send(result);
+        }));
+        answer.await.unwrap_or_else(|_| {
+            tracing::error!("an operation did not end");
             Err(errors::internal_failure())
         })
     }
@@ -215,7 +218,7 @@ impl Streams {
         let me = Weak::clone(&self.me);
         let clock = Arc::clone(&self.clock);
         let started = clock.monotonic();
-        tokio::spawn(async move {
+        self.tasks.run(Box::pin(async move {
             let mut pause = RETRY_PAUSE_MIN;
             loop {
                 let Some(streams) = me.upgrade() else { return };
@@ -233,7 +236,7 @@ impl Streams {
                 drop(streams);
                 clock.sleep(wait).await;
             }
-        });
+        }));
     }
 
     /// One attempt of [`Streams::drive`]: how long to wait until there is more to do, if there is.

@@ -209,6 +209,7 @@ impl Committer {
                 return Err(Stop::NoSlot("the ring is full and cannot be drained".to_owned()));
             }
             tokio::select! {
+                biased;
                 () = self.engine.ring.freed() => {}
                 () = self.engine.reached(Phase::Ended) => {}
                 // Looks again whether draining is stuck; nothing rings for that.

@@ -14,9 +14,11 @@ mod disk;
 mod file;
 mod random;
 mod spawn;
+mod tasks;
 
 pub use clock::OsClock;
 pub use disk::OsDisk;
 pub use file::Durability;
 pub use random::OsRandom;
 pub use spawn::{OsNetworkSpawn, OsSpawn};
+pub use tasks::TokioTasks;

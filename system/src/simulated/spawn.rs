@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::simulated::{ManualClock, SeededRandom};
-use crate::{BoxFuture, Spawn, TaskHandle};
+use crate::{BoxFuture, Spawn, TaskHandle, Tasks};
 
 /// Runs every task on the thread that calls [`SimulatedSpawn::block_on`] or [`SimulatedSpawn::run_until_idle`].
 /// Clones are the same scheduler.
@@ -145,6 +145,12 @@ impl Spawn for SimulatedSpawn {
             // An error means that the task was killed: that is an end too.
             let _ = end.await;
         }))
+    }
+}
+
+impl Tasks for SimulatedSpawn {
+    fn run(&self, task: BoxFuture<'static, ()>) {
+        drop(self.spawn("task", task));
     }
 }
 

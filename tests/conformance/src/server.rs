@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde_json::Value;
 use thalweg_api::kinesis::KinesisService;
 use thalweg_catalog::memory::MemoryCatalog;
-use thalweg_gateway::{Gateway, Serving, TokioTasks, bind};
+use thalweg_gateway::{Gateway, Serving, bind};
 use thalweg_journal_memory::{Knobs, MemoryJournal};
 use thalweg_streams::{Components, Limits, Settings, Streams};
-use thalweg_system::os::{OsClock, OsNetworkSpawn, OsRandom};
+use thalweg_system::os::{OsClock, OsNetworkSpawn, OsRandom, TokioTasks};
 use thalweg_system::simulated::{ManualClock, SeededRandom};
 use thalweg_types::Timestamp;
 
@@ -67,6 +67,7 @@ impl Server {
             }),
             clock: Arc::new(clock.clone()),
             random: Arc::new(SeededRandom::new(1)),
+            tasks: Arc::new(TokioTasks),
         };
         let settings = Settings {
             limits: options.limits,

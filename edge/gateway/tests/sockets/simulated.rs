@@ -3,21 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_gateway::{Gateway, Tasks};
+use thalweg_gateway::Gateway;
+use thalweg_system::Spawn;
 use thalweg_system::simulated::{ManualClock, SeededRandom, SimulatedSpawn};
-use thalweg_system::{BoxFuture, Spawn};
 use thalweg_types::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Ask, Fake, FakeService, settings};
-
-struct SimulatedTasks(SimulatedSpawn);
-
-impl Tasks for SimulatedTasks {
-    fn run(&self, task: BoxFuture<'static, ()>) {
-        drop(self.0.spawn("call", task));
-    }
-}
 
 #[test]
 fn a_connection_is_served_in_a_simulation() {
@@ -30,7 +22,7 @@ fn a_connection_is_served_in_a_simulation() {
             Arc::new(clock.clone()),
             &SeededRandom::new(seed),
             Box::new(|| Ok(())),
-            Arc::new(SimulatedTasks(spawn.clone())),
+            Arc::new(spawn.clone()),
         );
         let (mut ours, theirs) = tokio::io::duplex(100);
         let served = {

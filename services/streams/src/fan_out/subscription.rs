@@ -146,6 +146,7 @@ impl Subscription {
                 Step::Wait(until) => {
                     // Whatever happens, the next step looks at all of it again.
                     let deleted = tokio::select! {
+                        biased;
                         tail = self.tail.changed() => tail.deleted,
                         () = self.interruptions.next(now, until) => false,
                     };

@@ -13,6 +13,7 @@ use thalweg_journal_memory::{Knobs, MemoryJournal};
 use thalweg_model::kinesis::*;
 use thalweg_shape::Failure;
 use thalweg_streams::{Components, Limits, OpenError, Settings, Streams};
+use thalweg_system::os::TokioTasks;
 use thalweg_system::simulated::{ManualClock, SeededRandom};
 use thalweg_types::{ShardIndex, ShardKey, StreamId, Timestamp};
 use thalweg_wire::Protocol;
@@ -67,6 +68,7 @@ impl World {
             catalog: Arc::clone(&catalog),
             clock: Arc::new(clock.clone()),
             random: Arc::new(SeededRandom::new(1)),
+            tasks: Arc::new(TokioTasks),
         };
         let streams = Streams::open(components, settings.clone()).await?;
         Ok(World { clock, journal, catalog, settings, streams })

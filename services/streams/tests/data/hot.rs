@@ -15,6 +15,7 @@ use thalweg_model::kinesis::*;
 use thalweg_shape::{Failure, Schema, Value, coerce, validation_message, violations};
 use thalweg_streams::{Components, Streams};
 use thalweg_system::Random;
+use thalweg_system::os::TokioTasks;
 use thalweg_system::simulated::ManualClock;
 use thalweg_types::Timestamp;
 use thalweg_wire::Protocol;
@@ -95,6 +96,7 @@ async fn world() -> (World, KinesisService<Streams>) {
         catalog: Arc::clone(&catalog),
         clock: Arc::new(clock.clone()),
         random: Arc::new(SameNumber),
+        tasks: Arc::new(TokioTasks),
     };
     let streams = Streams::open(components, settings()).await.expect("nothing is there yet");
     let world = World { clock, journal, catalog, settings: settings(), streams };
