@@ -15,6 +15,8 @@ pub struct SimulatedSpawn {
     shared: Arc<Shared>,
     random: Arc<SeededRandom>,
     clock: ManualClock,
+    /// Whose tasks these are: a machine's, which end with it.
+    group: u64,
 }
 
 struct Shared {
@@ -25,8 +27,14 @@ struct Shared {
 struct State {
     next: u64,
     /// Tasks that have not ended and are not being polled at this moment.
-    tasks: BTreeMap<u64, BoxFuture<'static, ()>>,
+    tasks: BTreeMap<u64, Task>,
     ready: BTreeSet<u64>,
+    groups: u64,
+}
+
+struct Task {
+    group: u64,
+    future: BoxFuture<'static, ()>,
 }
 
 impl Shared {
@@ -54,7 +62,14 @@ impl SimulatedSpawn {
     /// one can go on otherwise.
     pub fn new(seed: u64, clock: ManualClock) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default() });
-        SimulatedSpawn { shared, random: Arc::new(SeededRandom::new(seed)), clock }
+        SimulatedSpawn { shared, random: Arc::new(SeededRandom::new(seed)), clock, group: 0 }
+    }
+
+    /// The same scheduler for another machine: [`SimulatedSpawn::kill_tasks`] ends the tasks of one of them.
+    pub fn other_group(&self) -> SimulatedSpawn {
+        let mut state = self.shared.state();
+        state.groups += 1;
+        SimulatedSpawn { group: state.groups, ..self.clone() }
     }
 
     /// The clock that it moves.
@@ -80,7 +95,7 @@ impl SimulatedSpawn {
         if let Some(mut task) = state.tasks.remove(&id) {
             drop(state);
             let waker = self.waker(id);
-            if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            if task.future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
                 self.shared.state().tasks.insert(id, task);
             }
         }
@@ -116,15 +131,16 @@ impl SimulatedSpawn {
         while self.step().is_some() {}
     }
 
-    /// Forgets all tasks where they stand: what a crash does to a program.
+    /// Forgets the tasks of its group where they stand: what a crash does to a program. Not to be called by one of them.
     pub fn kill_tasks(&self) {
-        let mut state = self.shared.state();
-        state.ready.clear();
-        let tasks = std::mem::take(&mut state.tasks);
-        drop(state);
-        // Outside the lock: dropping a task may wake another.
-        drop(tasks);
-        self.shared.state().ready.clear();
+        // Outside the lock: dropping a task may wake another, or start one.
+        loop {
+            let killed: Vec<_> =
+                self.shared.state().tasks.extract_if(.., |_, task| task.group == self.group).collect();
+            if killed.is_empty() {
+                return;
+            }
+        }
     }
 }
 
@@ -139,7 +155,7 @@ impl Spawn for SimulatedSpawn {
             // Whoever waited may have gone.
             let _ = ended.send(());
         };
-        state.tasks.insert(id, Box::pin(task));
+        state.tasks.insert(id, Task { group: self.group, future: Box::pin(task) });
         state.ready.insert(id);
         TaskHandle(Box::pin(async move {
             // An error means that the task was killed: that is an end too.
@@ -209,6 +225,27 @@ mod tests {
     #[should_panic(expected = "deadlock")]
     fn a_deadlock_is_found() {
         SimulatedSpawn::new(0, ManualClock::new(Timestamp::ZERO)).block_on(std::future::pending::<()>());
+    }
+
+    #[test]
+    fn a_machine_that_is_killed_leaves_the_others_alone() {
+        let spawn = SimulatedSpawn::new(0, ManualClock::new(Timestamp::ZERO));
+        let machine = spawn.other_group();
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let ours = spawn.spawn("ours", Box::pin(async move { assert!(receiver.await.is_err()) }));
+        let theirs = machine.spawn(
+            "theirs",
+            Box::pin(async move {
+                std::future::pending::<()>().await;
+                drop(sender);
+            }),
+        );
+        spawn.run_until_idle();
+        machine.kill_tasks();
+        spawn.block_on(async {
+            ours.0.await;
+            theirs.0.await;
+        });
     }
 
     #[test]
