@@ -1,0 +1,107 @@
+//! Reads shards from all kinds of places on, and tells the history what it sees.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{patience, pick};
+use crate::client::{Client, Outcome};
+use crate::history::records_in;
+use crate::world::World;
+
+const PAUSE_MILLIS: u64 = 50;
+/// Calls with the iterators that follow from one.
+const CHAIN_MAX: u64 = 8;
+const LIMIT_MAX: u64 = 100;
+
+/// Where a reader begins.
+enum From {
+    Horizon,
+    Latest,
+    /// A number known of the shard, and whether it is read, too.
+    Number(String, bool),
+}
+
+/// Reads from so many places.
+pub(crate) async fn read(world: Arc<World>, times: u64) {
+    let mut client = world.client(patience(&world));
+    for _ in 0..times {
+        world.pause(PAUSE_MILLIS).await;
+        let live = world.history().live_streams();
+        let Some(stream) = pick(&world, &live) else { continue };
+        let Some(shard) = some_shard(&world, &mut client, stream).await else { continue };
+        let from = some_place(&world, stream, &shard);
+        read_on(&world, &mut client, stream, &shard, &from).await;
+    }
+}
+
+async fn some_shard(world: &World, client: &mut Client, stream: &str) -> Option<String> {
+    let Outcome::Success(answer) = client.call("ListShards", &json!({"StreamName": stream})).await else {
+        return None;
+    };
+    let shards = answer["Shards"].as_array().expect("there are shards");
+    Some(pick(world, shards)?["ShardId"].as_str().expect("shards have ids").to_owned())
+}
+
+fn some_place(world: &World, stream: &str, shard: &str) -> From {
+    let random = &world.random;
+    let number = world.history().known_number(stream, shard, random.below(u64::MAX));
+    match (random.below(4), number) {
+        (0, _) => From::Latest,
+        (1 | 2, Some(number)) => From::Number(number, random.one_in(2)),
+        _ => From::Horizon,
+    }
+}
+
+impl From {
+    fn body(&self, stream: &str, shard: &str) -> Value {
+        let kind = match self {
+            From::Horizon => "TRIM_HORIZON",
+            From::Latest => "LATEST",
+            From::Number(_, true) => "AT_SEQUENCE_NUMBER",
+            From::Number(_, false) => "AFTER_SEQUENCE_NUMBER",
+        };
+        let mut body = json!({"StreamName": stream, "ShardId": shard, "ShardIteratorType": kind});
+        if let From::Number(number, _) = self {
+            body["StartingSequenceNumber"] = number.as_str().into();
+        }
+        body
+    }
+}
+
+async fn read_on(world: &World, client: &mut Client, stream: &str, shard: &str, from: &From) {
+    let Outcome::Success(answer) = client.call("GetShardIterator", &from.body(stream, shard)).await else {
+        return;
+    };
+    let mut iterator = answer["ShardIterator"].clone();
+    // Nothing before this was asked for.
+    let mut after = match from {
+        From::Number(number, false) => Some(number.clone()),
+        _ => None,
+    };
+    for _ in 0..1 + world.random.below(CHAIN_MAX) {
+        let limit = 1 + world.random.below(LIMIT_MAX);
+        let body = json!({"ShardIterator": iterator, "Limit": limit});
+        let Outcome::Success(answer) = client.call("GetRecords", &body).await else { return };
+        let seen = records_in(&answer);
+        assert!(seen.len() as u64 <= limit, "a limit is kept");
+        if let (From::Number(number, with), Some(first)) = (from, seen.first()) {
+            let is_there =
+                if *with { first.sequence_number >= *number } else { first.sequence_number > *number };
+            assert!(is_there, "{} was read from {number} on", first.sequence_number);
+        }
+        world.counters().add("records read", seen.len() as u64);
+        world.history().seen(stream, shard, after.as_deref(), &seen);
+        if let Some(last) = seen.last() {
+            after = Some(last.sequence_number.clone());
+        }
+        iterator = answer["NextShardIterator"].clone();
+        if iterator.is_null() {
+            world.count("shards read to their end");
+            return;
+        }
+        if seen.is_empty() {
+            world.pause(PAUSE_MILLIS).await;
+        }
+    }
+}

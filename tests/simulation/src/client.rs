@@ -1,0 +1,110 @@
+//! A caller of the API: HTTP/1.1 and JSON over the simulated network. It never retries by itself; what it does not know
+//! it says.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use thalweg_system::Clock;
+use thalweg_system::simulated::ManualClock;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::network::{End, Network};
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// It succeeded.
+    Success(Value),
+    /// It was refused: nothing happened. The error's code.
+    Refused(String),
+    /// Nobody knows: no answer came, or one that says nothing.
+    Unknown,
+    /// Nobody listened: nothing happened.
+    NoServer,
+}
+
+pub(crate) struct Client {
+    network: Network,
+    clock: ManualClock,
+    /// How long it waits for an answer.
+    patience: Duration,
+    connection: Option<End>,
+}
+
+/// Why an exchange has no answer.
+struct Broken;
+
+impl From<std::io::Error> for Broken {
+    fn from(_: std::io::Error) -> Self {
+        Broken
+    }
+}
+
+impl Client {
+    pub(crate) fn new(network: &Network, clock: &ManualClock, patience: Duration) -> Client {
+        Client { network: network.clone(), clock: clock.clone(), patience, connection: None }
+    }
+
+    /// Calls an operation.
+    ///
+    /// # Panics
+    /// When the answer is not JSON, or has a status that no operation answers.
+    pub(crate) async fn call(&mut self, operation: &str, body: &Value) -> Outcome {
+        let mut connection = match self.connection.take().or_else(|| self.network.connect()) {
+            Some(connection) => connection,
+            None => return Outcome::NoServer,
+        };
+        let body = body.to_string();
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: simulation\r\ncontent-type: application/x-amz-json-1.1\r\n\
+             x-amz-target: Kinesis_20131202.{operation}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = tokio::select! {
+            biased;
+            answer = exchange(&mut connection, request.as_bytes()) => answer,
+            () = self.clock.sleep(self.patience) => Err(Broken),
+        };
+        let Ok((status, body)) = answer else { return Outcome::Unknown };
+        self.connection = Some(connection);
+        let value: Value = match body.as_slice() {
+            [] => Value::Null,
+            body => serde_json::from_slice(body).unwrap_or_else(|error| {
+                panic!("{operation} answered {}: {error}", String::from_utf8_lossy(body))
+            }),
+        };
+        match status {
+            200 => Outcome::Success(value),
+            400 => Outcome::Refused(value["__type"].as_str().unwrap_or_default().to_owned()),
+            500 | 503 => Outcome::Unknown,
+            _ => panic!("{operation} answered {status} {value}"),
+        }
+    }
+}
+
+/// Sends a request and reads its answer: the status and the body.
+async fn exchange(connection: &mut End, request: &[u8]) -> Result<(u16, Vec<u8>), Broken> {
+    connection.write_all(request).await?;
+    let mut received = Vec::new();
+    let head = loop {
+        if let Some(at) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at + 4;
+        }
+        receive(connection, &mut received).await?;
+    };
+    let text = String::from_utf8(received[..head].to_vec()).expect("heads are ASCII").to_ascii_lowercase();
+    let status = text[9..12].parse().expect("a status");
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.expect("answers have a length").parse().expect("a number");
+    while received.len() < head + length {
+        receive(connection, &mut received).await?;
+    }
+    Ok((status, received[head..head + length].to_vec()))
+}
+
+async fn receive(connection: &mut End, received: &mut Vec<u8>) -> Result<(), Broken> {
+    match connection.read_buf(received).await? {
+        0 => Err(Broken),
+        _ => Ok(()),
+    }
+}

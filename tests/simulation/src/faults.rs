@@ -1,0 +1,172 @@
+//! What strikes a server, and when: each life of it ends in one of these ways, or is made hard by one.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use thalweg_system::disk::DiskErrorKind;
+use thalweg_system::simulated::{CallKind, Crash, SeededRandom};
+use thalweg_system::{Clock, Disk};
+
+use crate::machine::Machine;
+use crate::world::World;
+
+/// How long a life lasts at most before something happens, in simulated time.
+const CALM_MILLIS_MAX: u64 = 1_500;
+/// How many turns of the scheduler pass then, so that a crash comes at any await.
+const TURNS_MAX: u64 = 300;
+/// In how many calls to the disk it stops.
+const DISK_CALLS_MAX: u64 = 1_500;
+/// For how long a disk is slow, full or failing.
+const TROUBLE_MILLIS_MAX: u64 = 600;
+/// A start is cut short within so many calls.
+const START_CALLS_MAX: u64 = 80;
+/// The wall clock is set by so much at most; expiry believes jumps ahead of less than an hour at once.
+const LEAP_SECONDS_MAX: u64 = 50 * 60;
+/// So much time passes at once, so that records expire.
+const HOURS_MAX: u64 = 12;
+/// What is left on a volume that fills up.
+const ROOM_LEFT_MAX: u64 = 200 << 10;
+
+/// What may fail with a fault of its own.
+const FAILING: [CallKind; 6] = [
+    CallKind::WriteDurable,
+    CallKind::Write,
+    CallKind::Sync,
+    CallKind::SyncDirectory,
+    CallKind::Create,
+    CallKind::Rename,
+];
+
+/// Lets the server live for a while, and ends or troubles it. It runs again, and nothing is wrong with its disk, when this
+/// returns.
+///
+/// # Panics
+/// When it does not start again.
+pub(crate) async fn strike(world: &World, machine: &mut Machine) {
+    let random = &world.random;
+    match random.below(10) {
+        0..=2 => {
+            calm(world).await;
+            world.count("crashes at an await");
+            crash(world, machine).await;
+        }
+        3 | 4 => {
+            machine.disk.stop_at_call(1 + random.below(DISK_CALLS_MAX));
+            for _ in 0..CALM_MILLIS_MAX / 5 {
+                if machine.disk.is_stopped() {
+                    world.count("crashes at a call to the disk");
+                    break;
+                }
+                world.clock.sleep(Duration::from_millis(5)).await;
+            }
+            crash(world, machine).await;
+        }
+        5 => {
+            let kind = FAILING[random.below(FAILING.len() as u64) as usize];
+            machine.disk.fail_nth(kind, "", 1 + random.below(30), DiskErrorKind::Io);
+            trouble(world).await;
+            world.count("failing calls to the disk");
+            crash(world, machine).await;
+        }
+        6 => {
+            let space = machine.disk.space().await.expect("the volume can be measured");
+            let used = space.total - space.available;
+            machine.disk.set_capacity(Some(used + random.below(ROOM_LEFT_MAX)));
+            trouble(world).await;
+            machine.disk.set_capacity(None);
+            world.count("full volumes");
+        }
+        7 => {
+            let kind = FAILING[random.below(3) as usize];
+            machine.disk.hold(kind);
+            trouble(world).await;
+            machine.disk.release();
+            world.count("slow disks");
+        }
+        8 => {
+            world.clock.advance(Duration::from_secs(random.below(HOURS_MAX * 3600)));
+            world.count("hours that pass");
+            calm(world).await;
+        }
+        _ => {
+            leap(world);
+            calm(world).await;
+            machine.shut_down().await;
+            world.count("ends in good order");
+            start(world, machine).await;
+        }
+    }
+}
+
+async fn calm(world: &World) {
+    world.pause(CALM_MILLIS_MAX).await;
+    for _ in 0..world.random.below(TURNS_MAX) {
+        turn().await;
+    }
+}
+
+async fn trouble(world: &World) {
+    world.pause(TROUBLE_MILLIS_MAX).await;
+}
+
+/// Lets others run.
+async fn turn() {
+    let mut is_over = false;
+    poll_fn(|context| {
+        if is_over {
+            return Poll::Ready(());
+        }
+        is_over = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Sets the wall clock, in either direction.
+fn leap(world: &World) {
+    let by = Duration::from_secs(world.random.below(LEAP_SECONDS_MAX));
+    let wall = world.clock.wall();
+    if world.random.one_in(2) {
+        world.clock.set_wall(wall.plus(by));
+        world.history().leapt(by);
+        world.count("leaps ahead");
+    } else {
+        world.clock.set_wall(wall.minus(by));
+        world.count("leaps back");
+    }
+}
+
+fn some_crash(random: &SeededRandom) -> (Crash, &'static str) {
+    match random.below(4) {
+        0 => (Crash::Process, "ends of the process"),
+        1 => (Crash::PowerNothing, "power cuts that lose all that can be lost"),
+        2 => (Crash::PowerEverything, "power cuts that lose nothing"),
+        _ => (Crash::Power(random.below(u64::MAX)), "power cuts that tear"),
+    }
+}
+
+/// Takes the machine down, and brings it up again: at the first attempt, or after starts that were cut short.
+pub(crate) async fn crash(world: &World, machine: &mut Machine) {
+    let (how, name) = some_crash(&world.random);
+    world.count(name);
+    machine.crash(how);
+    world.pause(100).await;
+    while world.random.one_in(3) {
+        machine.disk.stop_at_call(1 + world.random.below(START_CALLS_MAX));
+        if machine.start().await.is_err() {
+            assert!(machine.disk.is_stopped(), "a start fails only because it was cut short");
+            world.count("crashes during a start");
+        }
+        machine.crash(some_crash(&world.random).0);
+    }
+    start(world, machine).await;
+}
+
+async fn start(world: &World, machine: &mut Machine) {
+    if let Err(error) = machine.start().await {
+        panic!("the server does not start: {error}");
+    }
+    world.count("starts");
+}

@@ -1,0 +1,111 @@
+//! One seed, from an empty disk to the last verification.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+
+use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
+use thalweg_system::{BoxFuture, Spawn};
+use thalweg_types::Timestamp;
+
+use crate::actors::{administer, produce, read};
+use crate::counters::Counters;
+use crate::faults::{crash, strike};
+use crate::machine::Machine;
+use crate::verify::verify;
+use crate::world::World;
+
+/// When a simulation begins.
+const START_SECONDS: i64 = 1_700_000_000;
+const PRODUCERS: u64 = 3;
+const READERS: u64 = 2;
+/// One connection in so many breaks.
+const RESETS_ONE_IN: u64 = 12;
+
+/// What a run is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Calls that all clients make together, give or take a few.
+    pub operations: u64,
+    /// Whether the disk says that it has stored what it has not: then rules are broken, and the checker must see it.
+    pub lying_disk: bool,
+}
+
+thread_local! {
+    static PANICS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts panics of this thread from now on: the gateway catches those of a call and answers InternalFailure.
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            before(info);
+        }));
+    });
+}
+
+/// Runs one seed; answers what it met.
+///
+/// # Panics
+/// When a rule is broken, or the server panics.
+pub fn run(seed: u64, options: Options) -> Counters {
+    count_panics();
+    let panics = PANICS.get();
+    let counters = simulate(seed, options);
+    assert_eq!(PANICS.get(), panics, "the server panics");
+    counters
+}
+
+fn simulate(seed: u64, options: Options) -> Counters {
+    let clock = ManualClock::new(Timestamp::from_seconds(START_SECONDS));
+    let spawn = SimulatedSpawn::new(seed, clock.clone());
+    let world = World::new(seed, clock);
+    let mut machine = Machine::new(seed, &world, &spawn, options.lying_disk);
+    spawn.block_on(async {
+        machine.start().await.expect("an empty disk is no hindrance");
+        world.network.reset_one_in(RESETS_ONE_IN);
+        let running = Arc::new(AtomicUsize::new(0));
+        for actor in actors(&world, options) {
+            let left = Arc::clone(&running);
+            left.fetch_add(1, Ordering::Relaxed);
+            drop(spawn.spawn(
+                "actor",
+                Box::pin(async move {
+                    actor.await;
+                    left.fetch_sub(1, Ordering::Relaxed);
+                }),
+            ));
+        }
+        while running.load(Ordering::Relaxed) > 0 {
+            strike(&world, &mut machine).await;
+        }
+        world.network.reset_one_in(0);
+        verify(&world).await;
+        // What was seen now is seen again.
+        crash(&world, &mut machine).await;
+        verify(&world).await;
+        machine.shut_down().await;
+        machine.start().await.expect("it ended in good order");
+        verify(&world).await;
+        machine.shut_down().await;
+    });
+    let mut counters = world.counters().clone();
+    counters.add("connections reset", world.network.resets());
+    counters
+}
+
+fn actors(world: &Arc<World>, options: Options) -> Vec<BoxFuture<'static, ()>> {
+    let part = (options.operations / 8).max(1);
+    let mut actors: Vec<BoxFuture<'static, ()>> = vec![Box::pin(administer(Arc::clone(world), part))];
+    for _ in 0..PRODUCERS {
+        actors.push(Box::pin(produce(Arc::clone(world), part)));
+    }
+    for _ in 0..READERS {
+        // A reader makes several calls each time.
+        actors.push(Box::pin(read(Arc::clone(world), part.div_ceil(3))));
+    }
+    actors
+}

@@ -1,0 +1,185 @@
+//! Reads everything that a server has, while nobody else uses it, and compares it with the history.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use thalweg_system::Clock;
+use thalweg_types::HashKey;
+
+use crate::actors::range_of;
+use crate::client::{Client, Outcome};
+use crate::history::{Seen, records_in};
+use crate::world::World;
+
+/// Nothing may take longer in simulated time.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a stream that is changing, and how often it is looked at.
+const PAUSE: Duration = Duration::from_millis(100);
+const LOOKS_MAX: u32 = 1000;
+/// The most calls that reading a shard takes.
+const CALLS_MAX: u32 = 100_000;
+
+/// # Panics
+/// When a rule is broken, or the server does not answer.
+pub(crate) async fn verify(world: &World) {
+    let mut client = world.client(PATIENCE);
+    let streams = world.history().streams();
+    for stream in streams {
+        let is_there = settle(world, &mut client, &stream).await;
+        {
+            let mut history = world.history();
+            let may_be_gone = history.is_delete_asked(&stream) || !history.is_created(&stream);
+            assert!(is_there || may_be_gone, "{stream} is gone");
+            assert!(!is_there || !history.is_deleted(&stream), "{stream} was deleted and is back");
+        }
+        if is_there {
+            verify_stream(world, &mut client, &stream).await;
+        }
+    }
+    world.count("verifications");
+}
+
+async fn ask(client: &mut Client, operation: &str, body: &Value) -> Value {
+    match client.call(operation, body).await {
+        Outcome::Success(answer) => answer,
+        outcome => panic!("{operation} {body}: {outcome:?}"),
+    }
+}
+
+/// Waits until nothing is under way with a stream; says whether it is there.
+async fn settle(world: &World, client: &mut Client, stream: &str) -> bool {
+    for _ in 0..LOOKS_MAX {
+        match client.call("DescribeStreamSummary", &json!({"StreamName": stream})).await {
+            Outcome::Success(answer) if answer["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" => {
+                return true;
+            }
+            Outcome::Success(_) => {}
+            Outcome::Refused(code) if code.contains("ResourceNotFound") => return false,
+            outcome => panic!("{stream} cannot be described: {outcome:?}"),
+        }
+        world.clock.sleep(PAUSE).await;
+    }
+    panic!("{stream} does not settle");
+}
+
+async fn verify_stream(world: &World, client: &mut Client, stream: &str) {
+    let answer = ask(client, "ListShards", &json!({"StreamName": stream})).await;
+    assert!(answer["NextToken"].is_null(), "there are few shards");
+    let shards = answer["Shards"].as_array().expect("there are shards");
+    check_cover(stream, shards);
+    let mut all: Vec<(&Value, Vec<Seen>)> = Vec::new();
+    for shard in shards {
+        let id = text(shard, "ShardId");
+        let seen = read_all(world, client, stream, shard).await;
+        world.counters().add("records verified", seen.len() as u64);
+        world.history().all(stream, id, &seen);
+        check_places(world, stream, shard, &seen);
+        check_time(world, client, stream, id, &seen).await;
+        all.push((shard, seen));
+    }
+    for (shard, seen) in &all {
+        for parent in ["ParentShardId", "AdjacentParentShardId"] {
+            let Some(parent) = shard[parent].as_str() else { continue };
+            let Some((_, before)) = all.iter().find(|(other, _)| other["ShardId"] == *parent) else {
+                continue;
+            };
+            if let (Some(last), Some(first)) = (before.last(), seen.first()) {
+                assert!(
+                    last.sequence_number < first.sequence_number,
+                    "a child's numbers exceed its parent's: {parent} and {shard} of {stream}"
+                );
+            }
+        }
+    }
+    let known = world.history().shards(stream);
+    for id in known {
+        if !shards.iter().any(|shard| shard["ShardId"] == id.as_str()) {
+            world.history().all(stream, &id, &[]);
+        }
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("{value} has no {name}"))
+}
+
+fn is_open(shard: &Value) -> bool {
+    shard["SequenceNumberRange"]["EndingSequenceNumber"].is_null()
+}
+
+/// The open shards cover the hash space once.
+fn check_cover(stream: &str, shards: &[Value]) {
+    let mut ranges: Vec<_> = shards.iter().filter(|shard| is_open(shard)).map(range_of).collect();
+    ranges.sort_unstable();
+    let mut next = Some(0);
+    for (start, end) in ranges {
+        assert_eq!(Some(start), next, "the shards of {stream} leave nothing out and nothing double");
+        next = end.checked_add(1);
+    }
+    assert_eq!(next, None, "the shards of {stream} cover all hash keys");
+}
+
+async fn read_all(world: &World, client: &mut Client, stream: &str, shard: &Value) -> Vec<Seen> {
+    let id = text(shard, "ShardId");
+    let body = json!({"StreamName": stream, "ShardId": id, "ShardIteratorType": "TRIM_HORIZON"});
+    let mut iterator = ask(client, "GetShardIterator", &body).await["ShardIterator"].clone();
+    let mut seen = Vec::new();
+    for _ in 0..CALLS_MAX {
+        let body = json!({"ShardIterator": iterator, "Limit": 1 + world.random.below(500)});
+        let answer = ask(client, "GetRecords", &body).await;
+        let some = records_in(&answer);
+        let is_empty = some.is_empty();
+        seen.extend(some);
+        iterator = answer["NextShardIterator"].clone();
+        if iterator.is_null() {
+            assert!(!is_open(shard), "only a closed shard has an end");
+            assert!(!answer["ChildShards"].is_null(), "the end of a shard names its children");
+            return seen;
+        }
+        if is_open(shard) && is_empty && answer["MillisBehindLatest"] == 0 {
+            return seen;
+        }
+    }
+    panic!("{id} of {stream} has no end");
+}
+
+/// Every record lies where its hash key does.
+fn check_places(world: &World, stream: &str, shard: &Value, seen: &[Seen]) {
+    let (start, end) = range_of(shard);
+    for one in seen {
+        let record = u64::from_be_bytes(*one.data.first_chunk().expect("the history has looked at it"));
+        let explicit = world.history().explicit_hash_key(stream, record);
+        let key = explicit.unwrap_or_else(|| HashKey::of_partition_key(&one.partition_key).0);
+        assert!(
+            (start..=end).contains(&key),
+            "record {record} of {stream} lies in {}",
+            text(shard, "ShardId")
+        );
+    }
+}
+
+/// The first record of a time is found.
+async fn check_time(world: &World, client: &mut Client, stream: &str, shard: &str, seen: &[Seen]) {
+    if seen.is_empty() {
+        return;
+    }
+    let time = seen[world.random.below(seen.len() as u64) as usize].arrival_millis;
+    if time > world.clock.wall().as_millis() {
+        // The clock was set back since.
+        return;
+    }
+    let expected = seen.iter().find(|one| one.arrival_millis >= time).expect("one has this time");
+    let body = json!({
+        "StreamName": stream, "ShardId": shard, "ShardIteratorType": "AT_TIMESTAMP",
+        "Timestamp": time as f64 / 1000.0,
+    });
+    let iterator = ask(client, "GetShardIterator", &body).await["ShardIterator"].clone();
+    let answer = ask(client, "GetRecords", &json!({"ShardIterator": iterator, "Limit": 1})).await;
+    let found = records_in(&answer);
+    let found = found.first().map(|one| one.sequence_number.as_str());
+    assert_eq!(
+        found,
+        Some(expected.sequence_number.as_str()),
+        "the first record from {time} on of {shard} of {stream}"
+    );
+}
