@@ -77,4 +77,27 @@ mod tests {
             assert!(text.contains("## Why"), "{name} does not say why");
         }
     }
+
+    /// The tests that a page names: words in backticks and lower case with underscores, in brackets.
+    fn tests_named_in(page: &str) -> Vec<&str> {
+        let brackets = page.split('[').skip(1).filter_map(|rest| rest.split(']').next());
+        let words = brackets.flat_map(|bracket| bracket.split('`').skip(1).step_by(2));
+        words.filter(|word| word.contains('_')).collect()
+    }
+
+    #[test]
+    fn every_guarantee_names_a_test_that_exists() {
+        let page = fs::read_to_string(crate::root().join("docs/guarantees.md")).expect("the page is there");
+        let sources: String = every_source().into_iter().map(|(_, text)| text).collect();
+        let named = tests_named_in(&page);
+        assert!(named.len() > 40, "the page names its tests in brackets: {named:?}");
+        for test in named {
+            assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+        }
+        for item in page.split("\n- ").skip(1) {
+            let sentence = item.split("\n\n").next().expect("a split has a first part");
+            let is_assumption = sentence.starts_with("A write that a power cut tears");
+            assert!(is_assumption || sentence.contains("[`"), "which test holds this? {sentence}");
+        }
+    }
 }
