@@ -15,7 +15,7 @@ const CHAIN_MAX: u64 = 8;
 const LIMIT_MAX: u64 = 100;
 
 /// Where a reader begins.
-enum From {
+enum Place {
     Horizon,
     Latest,
     /// A number known of the shard, and whether it is read, too.
@@ -43,40 +43,40 @@ async fn some_shard(world: &World, client: &mut Client, stream: &str) -> Option<
     Some(pick(world, shards)?["ShardId"].as_str().expect("shards have ids").to_owned())
 }
 
-fn some_place(world: &World, stream: &str, shard: &str) -> From {
+fn some_place(world: &World, stream: &str, shard: &str) -> Place {
     let random = &world.random;
     let number = world.history().known_number(stream, shard, random.below(u64::MAX));
     match (random.below(4), number) {
-        (0, _) => From::Latest,
-        (1 | 2, Some(number)) => From::Number(number, random.one_in(2)),
-        _ => From::Horizon,
+        (0, _) => Place::Latest,
+        (1 | 2, Some(number)) => Place::Number(number, random.one_in(2)),
+        _ => Place::Horizon,
     }
 }
 
-impl From {
+impl Place {
     fn body(&self, stream: &str, shard: &str) -> Value {
         let kind = match self {
-            From::Horizon => "TRIM_HORIZON",
-            From::Latest => "LATEST",
-            From::Number(_, true) => "AT_SEQUENCE_NUMBER",
-            From::Number(_, false) => "AFTER_SEQUENCE_NUMBER",
+            Place::Horizon => "TRIM_HORIZON",
+            Place::Latest => "LATEST",
+            Place::Number(_, true) => "AT_SEQUENCE_NUMBER",
+            Place::Number(_, false) => "AFTER_SEQUENCE_NUMBER",
         };
         let mut body = json!({"StreamName": stream, "ShardId": shard, "ShardIteratorType": kind});
-        if let From::Number(number, _) = self {
+        if let Place::Number(number, _) = self {
             body["StartingSequenceNumber"] = number.as_str().into();
         }
         body
     }
 }
 
-async fn read_on(world: &World, client: &mut Client, stream: &str, shard: &str, from: &From) {
+async fn read_on(world: &World, client: &mut Client, stream: &str, shard: &str, from: &Place) {
     let Outcome::Success(answer) = client.call("GetShardIterator", &from.body(stream, shard)).await else {
         return;
     };
     let mut iterator = answer["ShardIterator"].clone();
     // Nothing before this was asked for.
     let mut after = match from {
-        From::Number(number, false) => Some(number.clone()),
+        Place::Number(number, false) => Some(number.clone()),
         _ => None,
     };
     for _ in 0..1 + world.random.below(CHAIN_MAX) {
@@ -85,7 +85,7 @@ async fn read_on(world: &World, client: &mut Client, stream: &str, shard: &str, 
         let Outcome::Success(answer) = client.call("GetRecords", &body).await else { return };
         let seen = records_in(&answer);
         assert!(seen.len() as u64 <= limit, "a limit is kept");
-        if let (From::Number(number, with), Some(first)) = (from, seen.first()) {
+        if let (Place::Number(number, with), Some(first)) = (from, seen.first()) {
             let is_there =
                 if *with { first.sequence_number >= *number } else { first.sequence_number > *number };
             assert!(is_there, "{} was read from {number} on", first.sequence_number);
