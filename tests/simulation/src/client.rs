@@ -54,6 +54,7 @@ impl Client {
             Some(connection) => connection,
             None => return Outcome::NoServer,
         };
+        self.network.count_call();
         let body = body.to_string();
         let request = format!(
             "POST / HTTP/1.1\r\nhost: simulation\r\ncontent-type: application/x-amz-json-1.1\r\n\

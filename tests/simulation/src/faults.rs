@@ -15,8 +15,10 @@ use crate::world::World;
 const CALM_MILLIS_MAX: u64 = 1_500;
 /// How many turns of the scheduler pass then, so that a crash comes at any await.
 const TURNS_MAX: u64 = 300;
-/// In how many calls to the disk it stops.
-const DISK_CALLS_MAX: u64 = 1_500;
+/// In how many calls to the disk it stops: a life makes some hundreds.
+const DISK_CALLS_MAX: u64 = 300;
+/// One of so many calls of a kind fails: some kinds are rare.
+const FAILING_CALLS_MAX: u64 = 10;
 /// For how long a disk is slow, full or failing.
 const TROUBLE_MILLIS_MAX: u64 = 600;
 /// A start is cut short within so many calls.
@@ -55,34 +57,50 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
             machine.disk.stop_at_call(1 + random.below(DISK_CALLS_MAX));
             for _ in 0..CALM_MILLIS_MAX / 5 {
                 if machine.disk.is_stopped() {
-                    world.count("crashes at a call to the disk");
                     break;
                 }
                 world.clock.sleep(Duration::from_millis(5)).await;
             }
+            world.count(match machine.disk.is_stopped() {
+                true => "crashes at a call to the disk",
+                false => "crashes at an await",
+            });
             crash(world, machine).await;
         }
         5 => {
             let kind = FAILING[random.below(FAILING.len() as u64) as usize];
-            machine.disk.fail_nth(kind, "", 1 + random.below(30), DiskErrorKind::Io);
+            let (nth, before) = (1 + random.below(FAILING_CALLS_MAX), machine.disk.calls_of(kind));
+            machine.disk.fail_nth(kind, "", nth, DiskErrorKind::Io);
             trouble(world).await;
-            world.count("failing calls to the disk");
+            if machine.disk.calls_of(kind) - before >= nth {
+                world.count("failing calls to the disk");
+            }
             crash(world, machine).await;
         }
         6 => {
             let space = machine.disk.space().await.expect("the volume can be measured");
             let used = space.total - space.available;
-            machine.disk.set_capacity(Some(used + random.below(ROOM_LEFT_MAX)));
+            let room = if random.one_in(2) { 0 } else { random.below(ROOM_LEFT_MAX) };
+            machine.disk.set_capacity(Some(used + room));
             trouble(world).await;
             machine.disk.set_capacity(None);
-            world.count("full volumes");
+            world.count(if room == 0 { "full volumes" } else { "volumes that fill up" });
         }
         7 => {
             let kind = FAILING[random.below(3) as usize];
+            let before = machine.disk.calls_of(kind);
             machine.disk.hold(kind);
             trouble(world).await;
-            machine.disk.release();
-            world.count("slow disks");
+            if machine.disk.calls_of(kind) > before {
+                world.count("slow disks");
+            }
+            if random.one_in(2) {
+                // What is under way then is neither answered nor durable, and may be seen after the start.
+                world.count("crashes with a write on its way");
+                crash(world, machine).await;
+            } else {
+                machine.disk.release();
+            }
         }
         8 => {
             world.clock.advance(Duration::from_secs(random.below(HOURS_MAX * 3600)));

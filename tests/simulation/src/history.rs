@@ -6,6 +6,7 @@
 //! 4. In a shard sequence numbers grow and arrival times do not go back. A put that began after another one of its shard,
 //!    or of its partition key, was acknowledged has the greater number.
 //! 5. Nothing is there that nobody put.
+//! 6. When nothing is wrong any more, every stream takes puts (`verify` looks at that).
 //!
 //! A broken rule panics.
 

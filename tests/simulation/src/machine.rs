@@ -10,7 +10,7 @@ use thalweg_gateway::Gateway;
 use thalweg_journal::Journal;
 use thalweg_journal_disk::DiskJournal;
 use thalweg_streams::{Components, Streams};
-use thalweg_system::simulated::{Crash, SeededRandom, SimulatedDisk, SimulatedSpawn};
+use thalweg_system::simulated::{CallKind, Crash, SeededRandom, SimulatedDisk, SimulatedSpawn};
 use thalweg_system::{Clock, Disk, Random};
 
 use crate::world::World;
@@ -24,10 +24,10 @@ pub(crate) struct Machine {
     /// The scheduler of all machines.
     spawn: SimulatedSpawn,
     pub(crate) disk: SimulatedDisk,
+    /// Whether its disks lie about what is durable.
+    is_lying: bool,
     random: Arc<SeededRandom>,
     life: Option<Life>,
-    /// Its disk says that it has stored what it has not.
-    lies: bool,
 }
 
 /// A running server.
@@ -40,20 +40,21 @@ struct Life {
 }
 
 impl Machine {
-    pub(crate) fn new(seed: u64, world: &Arc<World>, spawn: &SimulatedSpawn, lies: bool) -> Machine {
+    /// A machine that has not been started, with an empty disk.
+    pub(crate) fn new(seed: u64, world: &Arc<World>, spawn: &SimulatedSpawn, is_lying: bool) -> Machine {
         // Blocks as real disks have them, or of the size of a sector.
         let disk = match seed.is_multiple_of(2) {
             true => SimulatedDisk::with_alignment(thalweg_journal_disk::BLOCK_BYTES),
             false => SimulatedDisk::new(),
         };
-        disk.lie_about_syncs(lies);
+        disk.lie_about_syncs(is_lying);
         Machine {
             world: Arc::clone(world),
             spawn: spawn.clone(),
             disk,
+            is_lying,
             random: Arc::new(SeededRandom::new(seed ^ 0x6d61_6368_696e_6500)),
             life: None,
-            lies,
         }
     }
 
@@ -120,12 +121,21 @@ impl Machine {
     /// Ends everything where it stands, and leaves of the disk what `how` leaves.
     pub(crate) fn crash(&mut self, how: Crash) {
         self.world.network.silence();
+        self.count_calls();
         let after = self.disk.crash(how);
+        after.lie_about_syncs(self.is_lying);
         if let Some(life) = self.life.take() {
             life.spawn.kill_tasks();
         }
-        after.lie_about_syncs(self.lies);
         self.disk = after;
+    }
+
+    /// Notes what its disk was asked for, before that is replaced.
+    pub(crate) fn count_calls(&self) {
+        let mut counters = self.world.counters();
+        counters.add("calls to the disk", self.disk.calls());
+        counters.add("files made", self.disk.calls_of(CallKind::Create));
+        counters.add("files removed", self.disk.calls_of(CallKind::Unlink));
     }
 
     /// Ends the server in good order.

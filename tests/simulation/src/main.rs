@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     for seed in arguments.from..arguments.from + arguments.seeds {
         let operations =
             if seed.is_multiple_of(LONG_ONE_IN) { arguments.operations_long } else { arguments.operations };
-        match catch_unwind(AssertUnwindSafe(|| run(seed, Options { operations, lying_disk: false }))) {
+        match catch_unwind(AssertUnwindSafe(|| run(seed, Options { operations, is_disk_lying: false }))) {
             Ok(met) => counters.append(&met),
             Err(_) => {
                 eprintln!("seed {seed} with {operations} operations broke a rule");

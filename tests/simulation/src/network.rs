@@ -33,6 +33,7 @@ struct State {
     /// One connection in so many is reset at some point; 0: none.
     resets_one_in: u64,
     resets: u64,
+    calls: u64,
 }
 
 impl Network {
@@ -63,6 +64,16 @@ impl Network {
     /// How many connections were reset.
     pub(crate) fn resets(&self) -> u64 {
         self.state().resets
+    }
+
+    /// A client begins a call.
+    pub(crate) fn count_call(&self) {
+        self.state().calls += 1;
+    }
+
+    /// How many calls were begun.
+    pub(crate) fn calls(&self) -> u64 {
+        self.state().calls
     }
 
     /// A connection; `None` when nobody listens.

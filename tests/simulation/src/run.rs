@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
-use thalweg_system::{BoxFuture, Spawn};
+use thalweg_system::{BoxFuture, Clock, Spawn};
 use thalweg_types::Timestamp;
 
 use crate::actors::{administer, produce, read};
@@ -27,8 +27,8 @@ const RESETS_ONE_IN: u64 = 12;
 pub struct Options {
     /// Calls that all clients make together, give or take a few.
     pub operations: u64,
-    /// Whether the disk says that it has stored what it has not: then rules are broken, and the checker must see it.
-    pub lying_disk: bool,
+    /// The disk says that it has synced, and has not: a bug on purpose, which must be found.
+    pub is_disk_lying: bool,
 }
 
 thread_local! {
@@ -63,7 +63,7 @@ fn simulate(seed: u64, options: Options) -> Counters {
     let clock = ManualClock::new(Timestamp::from_seconds(START_SECONDS));
     let spawn = SimulatedSpawn::new(seed, clock.clone());
     let world = World::new(seed, clock);
-    let mut machine = Machine::new(seed, &world, &spawn, options.lying_disk);
+    let mut machine = Machine::new(seed, &world, &spawn, options.is_disk_lying);
     spawn.block_on(async {
         machine.start().await.expect("an empty disk is no hindrance");
         world.network.reset_one_in(RESETS_ONE_IN);
@@ -92,8 +92,11 @@ fn simulate(seed: u64, options: Options) -> Counters {
         verify(&world).await;
         machine.shut_down().await;
     });
+    machine.count_calls();
     let mut counters = world.counters().clone();
     counters.add("connections reset", world.network.resets());
+    counters.add("calls", world.network.calls());
+    counters.add("milliseconds simulated", world.clock.monotonic().as_millis() as u64);
     counters
 }
 

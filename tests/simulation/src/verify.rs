@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use thalweg_system::Clock;
 use thalweg_types::HashKey;
 
-use crate::actors::range_of;
+use crate::actors::{entry, place_in, range_of};
 use crate::client::{Client, Outcome};
-use crate::history::{Seen, records_in};
+use crate::history::{Put, Seen, records_in};
 use crate::world::World;
 
 /// Nothing may take longer in simulated time.
@@ -63,6 +63,7 @@ async fn settle(world: &World, client: &mut Client, stream: &str) -> bool {
 }
 
 async fn verify_stream(world: &World, client: &mut Client, stream: &str) {
+    check_takes_puts(world, client, stream).await;
     let answer = ask(client, "ListShards", &json!({"StreamName": stream})).await;
     assert!(answer["NextToken"].is_null(), "there are few shards");
     let shards = answer["Shards"].as_array().expect("there are shards");
@@ -97,6 +98,33 @@ async fn verify_stream(world: &World, client: &mut Client, stream: &str) {
             world.history().all(stream, &id, &[]);
         }
     }
+}
+
+/// Nothing is wrong any more, so puts are taken again, by themselves, though perhaps not at once.
+async fn check_takes_puts(world: &World, client: &mut Client, stream: &str) {
+    let record = world.history().next_record();
+    let put = Put { record, partition_key: format!("key-{record}"), explicit_hash_key: None, data_bytes: 20 };
+    let mut body = entry(&put);
+    body["StreamName"] = stream.into();
+    for _ in 0..LOOKS_MAX {
+        world.count("puts attempted");
+        let began = world.history().ask(stream, std::slice::from_ref(&put));
+        match client.call("PutRecord", &body).await {
+            Outcome::Success(answer) => {
+                world.count("puts acknowledged");
+                let (shard, number) = place_in(&answer);
+                world.history().acknowledged(stream, &put, began, shard, number);
+                return;
+            }
+            Outcome::Refused(code) if code.contains("ProvisionedThroughputExceeded") => {
+                world.count("puts throttled");
+                world.history().refused(stream, &put);
+            }
+            outcome => panic!("{stream} takes no put though nothing is wrong: {outcome:?}"),
+        }
+        world.clock.sleep(PAUSE).await;
+    }
+    panic!("{stream} throttles for ever though nothing is wrong");
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

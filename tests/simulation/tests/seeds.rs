@@ -1,9 +1,11 @@
-//! A short campaign, that every fault of it struck, and that a seed repeats itself.
+//! A short campaign, that every fault of it struck, that a seed repeats itself, and that a broken promise is noticed.
+
+use std::panic::catch_unwind;
 
 use thalweg_simulation::{Counters, Options, run};
 
 const SEEDS: u64 = 40;
-const OPTIONS: Options = Options { operations: 200, lying_disk: false };
+const OPTIONS: Options = Options { operations: 200, is_disk_lying: false };
 
 #[test]
 fn no_rule_is_broken() {
@@ -24,26 +26,34 @@ fn no_rule_is_broken() {
         "crashes during a start",
         "failing calls to the disk",
         "full volumes",
+        "volumes that fill up",
         "slow disks",
+        "crashes with a write on its way",
         "leaps ahead",
         "leaps back",
         "ends in good order",
+        "hours that pass",
+        "ends of the process",
+        "power cuts that lose all that can be lost",
+        "power cuts that lose nothing",
         "power cuts that tear",
     ] {
         assert!(counters.get(name) > 0, "{name}: none in {SEEDS} seeds");
     }
-}
-
-/// A checker that never finds anything proves nothing.
-#[test]
-fn a_disk_that_lies_is_found_out() {
-    let options = Options { lying_disk: true, ..OPTIONS };
-    let found = (1..=SEEDS).find(|seed| std::panic::catch_unwind(|| run(*seed, options)).is_err());
-    assert!(found.is_some(), "{SEEDS} seeds over a disk that lies, and nobody noticed");
-    println!("seed {found:?} noticed");
+    let (attempted, acknowledged) = (counters.get("puts attempted"), counters.get("puts acknowledged"));
+    assert!(acknowledged * 10 >= attempted * 3, "of {attempted} puts only {acknowledged} were acknowledged");
 }
 
 #[test]
 fn a_seed_repeats_itself() {
     assert_eq!(run(7, OPTIONS), run(7, OPTIONS));
+}
+
+/// A campaign that finds nothing proves nothing: here the disk breaks the one promise that everything rests on.
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let options = Options { is_disk_lying: true, ..OPTIONS };
+    let found = (1..=10).filter(|seed| catch_unwind(|| run(*seed, options)).is_err()).count();
+    // Not all: a seed whose power cuts happen to lose nothing is right to find nothing.
+    assert!(found >= 5, "of 10 seeds only {found} noticed");
 }

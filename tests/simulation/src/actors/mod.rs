@@ -6,7 +6,7 @@ mod producer;
 mod reader;
 
 pub(crate) use administrator::{administer, range_of};
-pub(crate) use producer::produce;
+pub(crate) use producer::{entry, place_in, produce};
 pub(crate) use reader::read;
 
 use std::time::Duration;

@@ -58,7 +58,8 @@ fn some_puts(world: &World) -> Vec<Put> {
         .collect()
 }
 
-fn entry(put: &Put) -> Value {
+/// A record in a request.
+pub(crate) fn entry(put: &Put) -> Value {
     let mut entry = json!({
         "PartitionKey": put.partition_key,
         "Data": base64_simd::STANDARD.encode_to_string(data_of(put.record, put.data_bytes)),
@@ -73,6 +74,7 @@ fn entry(put: &Put) -> Value {
 async fn one(world: &World, client: &mut crate::client::Client, stream: &str, put: &Put) -> Vec<Put> {
     let mut body = entry(put);
     body["StreamName"] = stream.into();
+    world.count("puts attempted");
     let began = world.history().ask(stream, std::slice::from_ref(put));
     let outcome = client.call("PutRecord", &body).await;
     let mut history = world.history();
@@ -93,6 +95,7 @@ async fn one(world: &World, client: &mut crate::client::Client, stream: &str, pu
 /// PutRecords; as [`one`].
 async fn several(world: &World, client: &mut crate::client::Client, stream: &str, puts: &[Put]) -> Vec<Put> {
     let body = json!({"StreamName": stream, "Records": puts.iter().map(entry).collect::<Vec<_>>()});
+    world.counters().add("puts attempted", puts.len() as u64);
     let began = world.history().ask(stream, puts);
     let outcome = client.call("PutRecords", &body).await;
     let mut history = world.history();
@@ -134,7 +137,8 @@ async fn several(world: &World, client: &mut crate::client::Client, stream: &str
     left
 }
 
-fn place_in(answer: &Value) -> (&str, &str) {
+/// The shard and the sequence number in an answer.
+pub(crate) fn place_in(answer: &Value) -> (&str, &str) {
     let text = |name: &str| answer[name].as_str().unwrap_or_else(|| panic!("{answer} has no {name}"));
     (text("ShardId"), text("SequenceNumber"))
 }
