@@ -45,7 +45,7 @@ pub(crate) struct Run {
     pub(crate) server_seconds: f64,
     /// Processor time of the server's processes and of the kernel's own threads, write-back among them. What the
     /// generator and other programs used is not in it.
-    pub(crate) outside_seconds: f64,
+    pub(crate) cost_seconds: f64,
     /// From when a call was due (open loop) or sent (closed loop) until its answer was complete.
     pub(crate) latency: Option<Latency>,
     /// Resident memory of the server's processes at the end.
@@ -140,13 +140,13 @@ impl Run {
     }
 
     /// Processor microseconds of the server and of kernel threads per request.
-    pub(crate) fn outside_micros_per_request(&self) -> f64 {
-        self.outside_seconds * 1e6 / self.requests as f64
+    pub(crate) fn cost_micros_per_request(&self) -> f64 {
+        self.cost_seconds * 1e6 / self.requests as f64
     }
 
     /// Processor microseconds of the server and of kernel threads per record.
-    pub(crate) fn outside_micros_per_record(&self) -> f64 {
-        self.outside_seconds * 1e6 / self.records as f64
+    pub(crate) fn cost_micros_per_record(&self) -> f64 {
+        self.cost_seconds * 1e6 / self.records as f64
     }
 
     /// Requests per second of wall time.

@@ -86,7 +86,7 @@ impl Meter {
             records: work.records,
             payload_bytes: work.payload_bytes,
             server_seconds: used.server.as_secs_f64(),
-            outside_seconds: (used.server + used.kernel).as_secs_f64(),
+            cost_seconds: (used.server + used.kernel).as_secs_f64(),
             latency: work.latency.as_ref().map(latency),
             resident_bytes,
             resident_peak_bytes,

@@ -7,8 +7,8 @@ use crate::report::lines::{self, Panel};
 type Panels = [(&'static str, &'static str, fn(&Run) -> f64)];
 
 const PANELS: &Panels = &[
-    ("PutRecords, us/record", ": put", Run::outside_micros_per_record),
-    ("delivery, us/record", ": fan-out", Run::outside_micros_per_record),
+    ("PutRecords, us/record", ": put", Run::cost_micros_per_record),
+    ("delivery, us/record", ": fan-out", Run::cost_micros_per_record),
     ("memory, MiB", ": memory", |run| run.resident_bytes as f64 / (1 << 20) as f64),
     ("start after kill -9, ms", ": restart", |run| run.seconds * 1000.0),
 ];

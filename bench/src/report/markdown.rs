@@ -126,8 +126,8 @@ const COLUMNS: &[Column] = &[
     Column { heading: "requests/s", value: Run::requests_per_second, write: number },
     Column { heading: "records/s", value: Run::records_per_second, write: number },
     Column { heading: "MB/s", value: Run::megabytes_per_second, write: number },
-    Column { heading: "us/request", value: Run::outside_micros_per_request, write: number },
-    Column { heading: "us/record", value: Run::outside_micros_per_record, write: number },
+    Column { heading: "us/request", value: Run::cost_micros_per_request, write: number },
+    Column { heading: "us/record", value: Run::cost_micros_per_record, write: number },
     Column {
         heading: "server us/record",
         value: |run| run.server_seconds * 1e6 / run.records as f64,

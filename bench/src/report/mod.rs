@@ -91,7 +91,7 @@ fn floors_chart(findings: &Findings, title: &str) -> Option<String> {
         }
         bars.push(bars::Row::Heading(figure.workload.clone()));
         for subject in std::iter::once(figure).chain(floors) {
-            if let Some(micros) = subject.median(crate::figure::Run::outside_micros_per_request) {
+            if let Some(micros) = subject.median(crate::figure::Run::cost_micros_per_request) {
                 bars.push(bars::Row::Bar {
                     label: subject.subject.clone(),
                     value: micros,

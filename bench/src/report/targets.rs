@@ -83,8 +83,8 @@ pub(crate) fn all(findings: &Findings) -> Vec<Target> {
     };
     let at_least =
         |name, unit, reach, aim, value| Target { name, better: Better::Higher, unit, reach, aim, value };
-    let request = Run::outside_micros_per_request;
-    let record = Run::outside_micros_per_record;
+    let request = Run::cost_micros_per_request;
+    let record = Run::cost_micros_per_record;
     let put = |encoding: &str| format!("PutRecords 500 x 1 KiB, {encoding}, HTTP/1.1, 4 connections");
     let get = "GetRecords 500 x 1 KiB at the tail, JSON";
     let stored = "GetRecords 500 x 1 KiB from disk, JSON";
@@ -317,7 +317,7 @@ mod tests {
     fn a_ratio_is_of_medians() {
         let figure = |subject, seconds: &[f64]| {
             let runs =
-                seconds.iter().map(|&outside_seconds| Run { outside_seconds, requests: 1, ..Run::default() });
+                seconds.iter().map(|&cost_seconds| Run { cost_seconds, requests: 1, ..Run::default() });
             Figure {
                 group: "put",
                 workload: "PutRecords 500 x 1 KiB, JSON, HTTP/1.1, 4 connections".to_owned(),

@@ -121,8 +121,8 @@ async fn consumers(bench: &Bench<'_>, figures: &mut Vec<Figure>) {
         let mut run = live::of_server(bench, Version::Http1, *consumers).await.0;
         let memory = Run { note: None, ..run.clone() };
         // What the same producer costs without consumers.
-        let producer = alone.outside_seconds / alone.requests as f64 * run.requests as f64;
-        run.outside_seconds = (run.outside_seconds - producer).max(0.0);
+        let producer = alone.cost_seconds / alone.requests as f64 * run.requests as f64;
+        run.cost_seconds = (run.cost_seconds - producer).max(0.0);
         figures.push(figure(GROUP, &format!("{consumers} consumers: fan-out"), run));
         figures.push(figure(GROUP, &format!("{consumers} consumers: memory"), memory));
     }

@@ -33,7 +33,7 @@ fn hash(requests: &[Request], seconds: f64) -> Run {
         }
     }
     run.server_seconds = thread_seconds() - before;
-    run.outside_seconds = run.server_seconds;
+    run.cost_seconds = run.server_seconds;
     run
 }
 

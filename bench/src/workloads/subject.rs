@@ -151,7 +151,7 @@ pub(crate) fn add(figure: &mut Figure, run: Run) {
             run.requests_per_second(),
             run.megabytes_per_second(),
             run.server_seconds * 1e6 / run.requests as f64,
-            run.outside_micros_per_request(),
+            run.cost_micros_per_request(),
         );
     } else {
         said += &format!("{} KiB resident", run.resident_bytes >> 10);

@@ -119,7 +119,7 @@ fn sum(a: Run, b: Run) -> Run {
         records: a.records + b.records,
         payload_bytes: a.payload_bytes + b.payload_bytes,
         server_seconds: a.server_seconds + b.server_seconds,
-        outside_seconds: a.outside_seconds + b.outside_seconds,
+        cost_seconds: a.cost_seconds + b.cost_seconds,
         device_written_bytes: a.device_written_bytes + b.device_written_bytes,
         device_read_bytes: a.device_read_bytes + b.device_read_bytes,
         pressure_percent: (a.pressure_percent * a.seconds + b.pressure_percent * b.seconds)
