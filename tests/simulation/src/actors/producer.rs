@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{patience, pick};
-use crate::client::Outcome;
+use crate::client::{Client, Outcome};
 use crate::history::{DATA_BYTES_MIN, Put, data_of};
 use crate::world::World;
 
@@ -71,7 +71,7 @@ pub(crate) fn entry(put: &Put) -> Value {
 }
 
 /// PutRecord; answers what is left to be tried again.
-async fn one(world: &World, client: &mut crate::client::Client, stream: &str, put: &Put) -> Vec<Put> {
+async fn one(world: &World, client: &mut Client, stream: &str, put: &Put) -> Vec<Put> {
     let mut body = entry(put);
     body["StreamName"] = stream.into();
     world.count("puts attempted");
@@ -93,7 +93,7 @@ async fn one(world: &World, client: &mut crate::client::Client, stream: &str, pu
 }
 
 /// PutRecords; as [`one`].
-async fn several(world: &World, client: &mut crate::client::Client, stream: &str, puts: &[Put]) -> Vec<Put> {
+async fn several(world: &World, client: &mut Client, stream: &str, puts: &[Put]) -> Vec<Put> {
     let body = json!({"StreamName": stream, "Records": puts.iter().map(entry).collect::<Vec<_>>()});
     world.counters().add("puts attempted", puts.len() as u64);
     let began = world.history().ask(stream, puts);
