@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::figure::{F1, F2, F3, Figure, Findings, SHA256, THALWEG};
 use crate::options::Options;
 use crate::peers;
-use crate::report::machine::Machine;
+pub(crate) use crate::report::machine::Machine;
 
 /// What `report.json` holds.
 #[derive(Serialize)]
@@ -34,10 +34,14 @@ pub(crate) fn chapters() -> impl Iterator<Item = &'static str> {
 }
 
 /// Writes the report into a folder.
-pub(crate) fn write(options: &Options, folder: &Path, findings: &Findings) -> std::io::Result<()> {
+pub(crate) fn write(
+    options: &Options,
+    folder: &Path,
+    machine: &Machine,
+    findings: &Findings,
+) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
-    let machine = Machine::read(&options.data_folder());
-    let report = Report { machine: &machine, runs: options.runs, seconds: options.seconds, findings };
+    let report = Report { machine, runs: options.runs, seconds: options.seconds, findings };
     let json = serde_json::to_string_pretty(&report).map_err(std::io::Error::other)?;
     fs::write(folder.join("report.json"), json + "\n")?;
     let mut charts = Vec::new();
@@ -45,7 +49,7 @@ pub(crate) fn write(options: &Options, folder: &Path, findings: &Findings) -> st
         fs::write(folder.join(&name), svg)?;
         charts.push((name, title));
     }
-    fs::write(folder.join("README.md"), markdown::report(options, &machine, findings, &charts))
+    fs::write(folder.join("README.md"), markdown::report(options, machine, findings, &charts))
 }
 
 /// Prints the ratios to the floors.

@@ -1,5 +1,5 @@
-//! How long a record takes from its producer to its consumer, at 30 % of what the server can take; beside it, how long
-//! one durable write of a block takes.
+//! How long a record takes from its producer to its consumer, at 30 % of what the server can take; before and after it,
+//! how long one durable write of a block takes.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,6 +26,9 @@ const LANES: usize = 64;
 const RATE_SECONDS: f64 = 1.0;
 /// A key of as many digits as a stamp has.
 const NO_STAMP: &str = "0000000000000000000";
+/// The shortest time of a run with fan-out. What else the host does comes in bursts of a few milliseconds, and over two
+/// seconds the slowest hundredth is made of one or two of them.
+const FAN_OUT_SECONDS_MIN: f64 = 10.0;
 /// What is written to the disk alone.
 const ONE_WRITE: &str = "one durable write";
 /// The file that it goes to, again and again.
@@ -43,6 +46,13 @@ impl Way {
         match self {
             Way::FanOut(version) => format!("to fan-out, {}", version.name()),
             Way::Polling(every) => format!("to GetRecords polling every {} ms", every.as_millis()),
+        }
+    }
+
+    fn seconds(self, bench: &Bench<'_>) -> f64 {
+        match self {
+            Way::FanOut(_) if !bench.options.quick => bench.seconds().max(FAN_OUT_SECONDS_MIN),
+            Way::FanOut(_) | Way::Polling(_) => bench.seconds(),
         }
     }
 }
@@ -63,19 +73,24 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
             Figure::new("delay", &format!("{put}, put to its answer, beside {}", way.name()), THALWEG);
         let mut write = Figure::new("delay", &format!("{put}, put {}", way.name()), ONE_WRITE);
         for _ in 0..bench.runs() {
-            let (run, delays, rate) = one(bench, way).await;
+            // Half before and half after: what the host does to the disk changes within a minute.
+            let half = way.seconds(bench) / 2.0;
+            let mut writes = Writes::none();
+            writes.make(bench, half);
+            let (run, delays) = one(bench, way).await;
+            writes.make(bench, half);
             let arrival = Run { latency: Some(meter::latency(&delays)), ..run.clone() };
             add(&mut delay, arrival);
             add(&mut answer, run);
-            add(&mut write, durable_writes(bench, rate));
+            add(&mut write, writes.run());
         }
         figures.extend([delay, answer, write]);
     }
     figures
 }
 
-/// The run of the puts, the delays of the records, and the rate.
-async fn one(bench: &Bench<'_>, way: Way) -> (Run, Histogram, f64) {
+/// The run of the puts, and the delays of the records.
+async fn one(bench: &Bench<'_>, way: Way) -> (Run, Histogram) {
     let subject = bench.thalweg();
     subject.create_stream("delay", 1).await;
     put::go_around_the_ring(&subject, "delay").await;
@@ -83,7 +98,7 @@ async fn one(bench: &Bench<'_>, way: Way) -> (Run, Histogram, f64) {
     let requests = requests();
     let mut pool = Pool::connect(subject.address(), Version::Http1, LANES).await;
     let rate = rate(&mut pool, &requests).await * LOAD;
-    let schedule = Schedule::new(rate, bench.seconds());
+    let schedule = Schedule::new(rate, way.seconds(bench));
 
     let epoch = Instant::now();
     let delays = Rc::new(RefCell::new(meter::histogram()));
@@ -127,7 +142,7 @@ async fn one(bench: &Bench<'_>, way: Way) -> (Run, Histogram, f64) {
     };
     let delays = delays.replace(meter::histogram());
     assert_eq!(delays.len(), schedule.count(), "every record's delay is known");
-    (put::drained(run), delays, rate)
+    (put::drained(run), delays)
 }
 
 /// Requests whose keys will be stamps.
@@ -149,39 +164,45 @@ async fn rate(pool: &mut Pool, requests: &Rc<[Request]>) -> f64 {
     work.requests as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Durable writes of a block on the server's core, one at a time, at this rate as far as the disk keeps up.
-fn durable_writes(bench: &Bench<'_>, rate: f64) -> Run {
-    let folder = bench.folder();
-    let mut file = Recycled::create(&folder.path().join("recycled"), FILE_BYTES, BLOCK_BYTES);
-    let schedule = Schedule::new(rate, bench.seconds());
-    std::thread::scope(|scope| {
-        let work = scope.spawn(|| {
-            process::pin_this(process::SERVER_CORE);
-            write(&mut file, schedule)
-        });
-        work.join().expect("writing does not panic")
-    })
+/// Durable writes of a block, one after the other, on the server's core and while no server runs.
+struct Writes {
+    seconds: f64,
+    latencies: Histogram,
 }
 
-fn write(file: &mut Recycled, schedule: Schedule) -> Run {
-    let mut latencies = meter::histogram();
-    let started = Instant::now();
-    let mut number = 0;
-    while let Some(after) = schedule.due(number) {
-        if let Some(left) = after.checked_sub(started.elapsed()) {
-            std::thread::sleep(left);
-        }
-        let begun = Instant::now();
-        file.write(BLOCK_BYTES);
-        latencies.record(begun.elapsed().as_nanos() as u64).expect("it grows by itself");
-        number += 1;
+impl Writes {
+    fn none() -> Writes {
+        Writes { seconds: 0.0, latencies: meter::histogram() }
     }
-    Run {
-        seconds: started.elapsed().as_secs_f64(),
-        requests: number,
-        records: number,
-        payload_bytes: number * BLOCK_BYTES as u64,
-        latency: Some(meter::latency(&latencies)),
-        ..Run::default()
+
+    fn make(&mut self, bench: &Bench<'_>, seconds: f64) {
+        let folder = bench.folder();
+        let mut file = Recycled::create(&folder.path().join("recycled"), FILE_BYTES, BLOCK_BYTES);
+        let latencies = &mut self.latencies;
+        std::thread::scope(|scope| {
+            let work = scope.spawn(|| {
+                process::pin_this(process::SERVER_CORE);
+                let started = Instant::now();
+                while started.elapsed().as_secs_f64() < seconds {
+                    let begun = Instant::now();
+                    file.write(BLOCK_BYTES);
+                    latencies.record(begun.elapsed().as_nanos() as u64).expect("it grows by itself");
+                }
+                started.elapsed().as_secs_f64()
+            });
+            self.seconds += work.join().expect("writing does not panic");
+        });
+    }
+
+    fn run(&self) -> Run {
+        let number = self.latencies.len();
+        Run {
+            seconds: self.seconds,
+            requests: number,
+            records: number,
+            payload_bytes: number * BLOCK_BYTES as u64,
+            latency: Some(meter::latency(&self.latencies)),
+            ..Run::default()
+        }
     }
 }

@@ -39,7 +39,6 @@ impl<'a> Bench<'a> {
             (None, Some(own)) => own.path().to_owned(),
             (None, None) => unreachable!("one of them is there"),
         };
-        std::fs::create_dir_all(&base).expect("the data folder can be made");
         Bench { options, thalweg, base, _own: own }
     }
 
