@@ -52,7 +52,7 @@ pub(crate) fn report(
          unless they take less than 100 MB/s. For PutRecord and the delay, which would need minutes for that, PutRecords \
          fills the server's ring twice over, and then they are measured for the time above; the delay with fan-out for at \
          least ten seconds, and the durable write that it is compared with half before and half after it, while no server \
-         runs. Everything at once, live \
+         runs, and at 30 % of its own rate, too. Everything at once, live \
          fan-out and growth against shards and consumers have half a second of load before that time. Where puts \
          last for two seconds or more and the device was given less than 90 % of twice their data (ring and segments), \
          a note says that the backlog grew; the ring's padding may hide that for calls of one record.\n\n\

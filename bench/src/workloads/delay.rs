@@ -18,8 +18,10 @@ use crate::workloads::put;
 use crate::workloads::put_record::RECORD_BYTES;
 use crate::workloads::subject::{Bench, add};
 
-/// Part of the closed loop's rate.
+/// Part of the closed loop's rate, for records and for durable writes alone.
 const LOAD: f64 = 0.3;
+/// Before a write is due, its thread no longer sleeps: waking up would count.
+const AWAKE: Duration = Duration::from_micros(200);
 /// Connections of the producer.
 const LANES: usize = 64;
 /// How long the closed loop is measured for its rate.
@@ -29,8 +31,10 @@ const NO_STAMP: &str = "0000000000000000000";
 /// The shortest time of a run with fan-out. What else the host does comes in bursts of a few milliseconds, and over two
 /// seconds the slowest hundredth is made of one or two of them.
 const FAN_OUT_SECONDS_MIN: f64 = 10.0;
-/// What is written to the disk alone.
+/// What is written to the disk alone: when it is due, and as soon as the last one is done. What makes the machine stand
+/// still keeps many of the former waiting, and of the latter one.
 const ONE_WRITE: &str = "one durable write";
+const WRITE_AFTER_WRITE: &str = "one durable write after the other";
 /// The file that it goes to, again and again.
 const FILE_BYTES: u64 = 256 << 20;
 
@@ -72,6 +76,7 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
         let mut answer =
             Figure::new("delay", &format!("{put}, put to its answer, beside {}", way.name()), THALWEG);
         let mut write = Figure::new("delay", &format!("{put}, put {}", way.name()), ONE_WRITE);
+        let mut after = Figure::new("delay", &format!("{put}, put {}", way.name()), WRITE_AFTER_WRITE);
         for _ in 0..bench.runs() {
             // Half before and half after: what the host does to the disk changes within a minute.
             let half = way.seconds(bench) / 2.0;
@@ -82,9 +87,10 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
             let arrival = Run { latency: Some(meter::latency(&delays)), ..run.clone() };
             add(&mut delay, arrival);
             add(&mut answer, run);
-            add(&mut write, writes.run());
+            add(&mut write, writes.due.run());
+            add(&mut after, writes.after.run());
         }
-        figures.extend([delay, answer, write]);
+        figures.extend([delay, answer, write, after]);
     }
     figures
 }
@@ -164,34 +170,56 @@ async fn rate(pool: &mut Pool, requests: &Rc<[Request]>) -> f64 {
     work.requests as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Durable writes of a block, one after the other, on the server's core and while no server runs.
+/// Durable writes of a block, on the server's core and while no server runs: one after the other, which gives a rate, and
+/// as records are, at a part of that rate and timed from when each is due.
 struct Writes {
+    after: Timed,
+    due: Timed,
+}
+
+/// How long writes took.
+struct Timed {
     seconds: f64,
     latencies: Histogram,
 }
 
 impl Writes {
     fn none() -> Writes {
-        Writes { seconds: 0.0, latencies: meter::histogram() }
+        let none = || Timed { seconds: 0.0, latencies: meter::histogram() };
+        Writes { after: none(), due: none() }
     }
 
     fn make(&mut self, bench: &Bench<'_>, seconds: f64) {
         let folder = bench.folder();
         let mut file = Recycled::create(&folder.path().join("recycled"), FILE_BYTES, BLOCK_BYTES);
-        let latencies = &mut self.latencies;
-        std::thread::scope(|scope| {
-            let work = scope.spawn(|| {
-                process::pin_this(process::SERVER_CORE);
-                let started = Instant::now();
-                while started.elapsed().as_secs_f64() < seconds {
-                    let begun = Instant::now();
-                    file.write(BLOCK_BYTES);
-                    latencies.record(begun.elapsed().as_nanos() as u64).expect("it grows by itself");
+        let write = || {
+            process::pin_this(process::SERVER_CORE);
+            let (started, before) = (Instant::now(), self.after.latencies.len());
+            while started.elapsed().as_secs_f64() < RATE_SECONDS {
+                self.after.write(&mut file, Instant::now());
+            }
+            let rate = (self.after.latencies.len() - before) as f64 / RATE_SECONDS;
+            self.after.seconds += started.elapsed().as_secs_f64();
+            let (schedule, started) = (Schedule::new(rate * LOAD, seconds), Instant::now());
+            for number in 0..schedule.count() {
+                let due = started + schedule.due(number).expect("so many are due");
+                std::thread::sleep(due.saturating_duration_since(Instant::now() + AWAKE));
+                while Instant::now() < due {
+                    std::hint::spin_loop();
                 }
-                started.elapsed().as_secs_f64()
-            });
-            self.seconds += work.join().expect("writing does not panic");
-        });
+                self.due.write(&mut file, due);
+            }
+            self.due.seconds += started.elapsed().as_secs_f64();
+        };
+        std::thread::scope(|scope| scope.spawn(write).join().expect("writing does not panic"));
+    }
+}
+
+impl Timed {
+    /// Writes a block, and notes how long after `since` that was done.
+    fn write(&mut self, file: &mut Recycled, since: Instant) {
+        file.write(BLOCK_BYTES);
+        self.latencies.record(since.elapsed().as_nanos() as u64).expect("it grows by itself");
     }
 
     fn run(&self) -> Run {
