@@ -23,7 +23,7 @@ use thalweg_types::{ShardKey, StreamId, Timestamp};
 use crate::batch::{Batch, Entry, Kind};
 use crate::checkpoint;
 use crate::manifest::{Manifest, SegmentRow, ShardRow};
-use crate::pace::{self, Pace};
+use crate::pace::{ENTRIES_PER_LOOK, Pace, Steps};
 use crate::retention::Retention;
 use crate::segment::{self, ChunkRun, HEADER_BYTES, SegmentName};
 use crate::segment_writer::{SegmentWriter, Tools, Written};
@@ -116,14 +116,9 @@ async fn take_in(
     let mut taken = TakenShards::default();
     taken.runs.reserve(batches.iter().map(|batch| batch.entries as usize).sum());
     let mut ahead = Vec::with_capacity(ENTRIES_AHEAD);
-    let mut entries = 0;
+    let mut steps = pace.steps();
     for (index, batch) in batches.iter().enumerate() {
         let index = u32::try_from(index).expect("a round has far fewer batches");
-        if entries >= pace::ENTRIES_PER_STEP {
-            pace.rest().await;
-            entries = 0;
-        }
-        entries += batch.entries as usize;
         let mut rest = batch.entries();
         loop {
             ahead.clear();
@@ -136,8 +131,9 @@ async fn take_in(
                 take_entry(&mut round, &mut taken, index, batch.end.position, &entry, start);
             }
         }
+        steps.did(batch.entries as usize).await;
     }
-    let (shards, runs) = taken.by_shard();
+    let (shards, runs) = taken.by_shard(&mut steps).await;
     for shard in &shards {
         round.next.shards.insert(shard.key, shard.row);
     }
@@ -235,7 +231,7 @@ impl TakenShards {
 
     /// The runs by shard, and in the order of the log in each shard. Counted and put where they belong: with few runs
     /// each, ten thousand vectors that grow would cost more than the runs.
-    fn by_shard(&self) -> (Vec<ShardRuns>, Vec<Taken>) {
+    async fn by_shard(&self, steps: &mut Steps<'_>) -> (Vec<ShardRuns>, Vec<Taken>) {
         let mut order: Vec<usize> =
             (0..self.shards.len()).filter(|place| !self.shards[*place].is_gone).collect();
         order.sort_unstable_by_key(|place| self.shards[*place].key);
@@ -249,13 +245,22 @@ impl TakenShards {
             end += runs as usize;
             shards.push(ShardRuns { key, row, runs: start..end });
         }
-        let mut sorted = vec![NO_RUN; end];
-        for (place, taken) in &self.runs {
-            let next = &mut nexts[*place as usize];
-            if *next != usize::MAX {
-                sorted[*next] = *taken;
-                *next += 1;
+        let mut sorted = Vec::with_capacity(end);
+        // In steps, too: this is the first time that this memory is touched.
+        while sorted.len() < end {
+            let more = (end - sorted.len()).min(ENTRIES_PER_LOOK);
+            sorted.resize(sorted.len() + more, NO_RUN);
+            steps.did(more).await;
+        }
+        for runs in self.runs.chunks(ENTRIES_PER_LOOK) {
+            for (place, taken) in runs {
+                let next = &mut nexts[*place as usize];
+                if *next != usize::MAX {
+                    sorted[*next] = *taken;
+                    *next += 1;
+                }
             }
+            steps.did(runs.len()).await;
         }
         (shards, sorted)
     }
@@ -271,7 +276,7 @@ pub(crate) async fn write(
     touched: &mut Touched,
 ) -> Result<Round, DiskError> {
     let (mut round, shards, runs) = take_in(manifest, batches, place.tools.pace).await;
-    let plans = plan(&shards, &runs, place.tools.settings.chunk_bytes_max);
+    let plans = plan(&shards, &runs, place.tools.settings.chunk_bytes_max, place.tools.pace.steps()).await;
     // Open files stay bounded however many streams there are.
     let mut unsynced: Vec<Written> = Vec::new();
     for (stream, chunks) in plans {
@@ -312,10 +317,11 @@ async fn sync(place: &Place<'_>, unsynced: &mut Vec<Written>) -> Result<(), Disk
 }
 
 /// Which chunks the runs of each stream will make.
-fn plan<'a>(
+async fn plan<'a>(
     shards: &[ShardRuns],
     runs: &'a [Taken],
     chunk_bytes_max: usize,
+    mut steps: Steps<'_>,
 ) -> BTreeMap<StreamId, Vec<Planned<'a>>> {
     let mut plans: BTreeMap<StreamId, Vec<Planned<'_>>> = BTreeMap::new();
     for shard in shards {
@@ -326,6 +332,7 @@ fn plan<'a>(
             let (runs, payload_bytes) = cut_chunk(rest, chunk_bytes_max);
             rest = &rest[runs.len()..];
             chunks.push(Planned { key, runs, bytes: segment::chunk_bytes(runs.len(), payload_bytes) as u64 });
+            steps.did(runs.len()).await;
         }
     }
     plans

@@ -23,7 +23,7 @@ use crate::engine::{Engine, Phase};
 use crate::grow;
 use crate::manifest::{Manifest, shards_of};
 use crate::merge::{self, Candidate, Merged};
-use crate::pace::{self, Pace};
+use crate::pace::{ENTRIES_PER_LOOK, Pace};
 use crate::queue::Request;
 use crate::retention::ExpiryClock;
 use crate::segment::SegmentName;
@@ -130,7 +130,7 @@ impl Maintenance {
 
     /// One round of draining at this pace.
     async fn drain_at(&mut self, pace: &Pace<'_>) -> Result<bool, DiskError> {
-        let undrained = self.engine.cache.undrained(self.engine.settings.drain_bytes_max);
+        let undrained = self.engine.cache.undrained(self.engine.settings.drain_bytes_max, pace.steps()).await;
         if undrained.through == self.manifest.through {
             return Ok(false);
         }
@@ -161,8 +161,15 @@ impl Maintenance {
             }
         }
         let position = undrained.through.position;
+        let mut steps = pace.steps();
+        for batches in undrained.batches.chunks(ENTRIES_PER_LOOK) {
+            let last = batches.last().expect("no part is empty");
+            self.engine.cache.note_drained(last.end.position);
+            steps.did(batches.len()).await;
+        }
         self.engine.cache.note_drained(position);
         self.engine.ring.release_through(position);
+        // Before anything is evicted: what is let go of here is still held there.
         drop(undrained);
         self.evict(self.engine.settings.tail_cache_bytes_max, pace).await;
         self.remove_files(&round.removed).await;
@@ -226,9 +233,9 @@ impl Maintenance {
 
     /// Lets go of drained batches beyond the bound.
     async fn evict(&self, bytes_max: usize, pace: &Pace<'_>) {
+        let mut steps = pace.steps();
         loop {
-            let step = if pace.has_time() { pace::ENTRIES_PER_STEP } else { usize::MAX };
-            let evicted = self.engine.cache.evict(bytes_max, step);
+            let evicted = self.engine.cache.evict(bytes_max, pace.entries_at_once());
             let Some(last) = evicted.last() else { return };
             // Each shard is looked for once, however many of these batches it is in.
             let mut shards: FxHashSet<ShardKey> = FxHashSet::default();
@@ -240,8 +247,9 @@ impl Maintenance {
                     shard.state().evict_through(last.end.position);
                 }
             }
+            let entries = evicted.iter().map(|batch| batch.entries as usize).sum();
             drop(evicted);
-            pace.rest().await;
+            steps.did(entries).await;
         }
     }
 

@@ -20,8 +20,11 @@ const WAIT: Duration = Duration::from_millis(1);
 /// there is no time to lose: large writes cost the processor a tenth of small ones.
 const PACED_BYTES_PER_SECOND_MAX: u64 = 64 << 20;
 const PACED_BYTES_AT_FIRST: u64 = 4 << 20;
-/// Work that writes nothing, by entries of batches: about 50 us of it.
-pub(crate) const ENTRIES_PER_STEP: usize = 1024;
+/// Work that writes nothing is done in steps of so much time, or of so many entries of batches, whichever is less; the
+/// clock is looked at in between.
+const STEP: Duration = Duration::from_micros(100);
+const ENTRIES_PER_STEP: usize = 1024;
+pub(crate) const ENTRIES_PER_LOOK: usize = 64;
 
 /// How much may be done, and when.
 pub(crate) enum Pace<'a> {
@@ -31,6 +34,16 @@ pub(crate) enum Pace<'a> {
     Rate { clock: &'a dyn Clock, bytes_per_second: u64, piece_bytes: usize },
     /// In step with what is appended.
     Appends(Appends<'a>),
+}
+
+/// Work that writes nothing, with a pause after each step of it.
+pub(crate) struct Steps<'a> {
+    pace: &'a Pace<'a>,
+    /// When the step began, and the entries that were done in it.
+    began: Duration,
+    entries: usize,
+    /// Entries since the clock was looked at.
+    unseen: usize,
 }
 
 /// A round of draining that keeps in step with the appends that come meanwhile.
@@ -73,15 +86,48 @@ impl<'a> Pace<'a> {
         }
     }
 
-    /// Whether work that writes nothing is done in steps.
-    pub(crate) fn has_time(&self) -> bool {
-        matches!(self, Pace::Appends(appends) if appends.has_time())
+    /// How many entries may be dealt with in one go, where that makes each of them cheaper.
+    pub(crate) fn entries_at_once(&self) -> usize {
+        match self {
+            Pace::Appends(appends) if appends.has_time() => ENTRIES_PER_LOOK,
+            _ => usize::MAX,
+        }
     }
 
-    /// Between two such steps: lets others have the processor.
-    pub(crate) async fn rest(&self) {
+    /// Begins work that writes nothing.
+    pub(crate) fn steps(&self) -> Steps<'_> {
+        Steps { pace: self, began: self.now(), entries: 0, unseen: 0 }
+    }
+
+    /// Monotonic time, where it matters.
+    fn now(&self) -> Duration {
+        match self {
+            Pace::Appends(appends) => appends.engine.clock.monotonic(),
+            Pace::Unpaced | Pace::Rate { .. } => Duration::ZERO,
+        }
+    }
+
+    /// Lets others have the processor.
+    async fn rest(&self) {
         if let Pace::Appends(appends) = self {
             appends.rest().await;
+        }
+    }
+}
+
+impl Steps<'_> {
+    /// So many entries were done: pauses when that is enough for one step. To be called every [`ENTRIES_PER_LOOK`] or so.
+    pub(crate) async fn did(&mut self, entries: usize) {
+        self.entries += entries;
+        self.unseen += entries;
+        if self.unseen < ENTRIES_PER_LOOK {
+            return;
+        }
+        self.unseen = 0;
+        if self.entries >= ENTRIES_PER_STEP || self.pace.now().saturating_sub(self.began) >= STEP {
+            self.pace.rest().await;
+            self.entries = 0;
+            self.began = self.pace.now();
         }
     }
 }

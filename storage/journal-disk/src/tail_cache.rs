@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::{Batch, LogPoint};
+use crate::pace::{ENTRIES_PER_LOOK, Steps};
 
 pub(crate) struct TailCache {
     state: Mutex<State>,
@@ -83,21 +84,32 @@ impl TailCache {
         self.state().cost
     }
 
-    /// The oldest batches that are not drained: at most `bytes_max`, but at least one if there is any.
-    pub(crate) fn undrained(&self, bytes_max: usize) -> Undrained {
-        let state = self.state();
-        let start = state.batches.partition_point(|batch| batch.end.position <= state.drained);
+    /// The oldest batches that are not drained: at most `bytes_max`, but at least one if there is any. Nothing else may
+    /// drain or evict meanwhile.
+    pub(crate) async fn undrained(&self, bytes_max: usize, mut steps: Steps<'_>) -> Undrained {
         let mut batches: Vec<Arc<Batch>> = Vec::new();
         let mut cost = 0;
-        for batch in state.batches.range(start..) {
-            if !batches.is_empty() && cost + batch.cost > bytes_max {
-                let through = batches.last().expect("it is not empty").end;
-                return Undrained { batches, through };
+        loop {
+            {
+                let state = self.state();
+                let after = batches.last().map_or(state.drained, |last| last.end.position);
+                let start = state.batches.partition_point(|batch| batch.end.position <= after);
+                let next = state.batches.range(start..).take(ENTRIES_PER_LOOK);
+                let before = batches.len();
+                for batch in next {
+                    if !batches.is_empty() && cost + batch.cost > bytes_max {
+                        let through = batches.last().expect("it is not empty").end;
+                        return Undrained { batches, through };
+                    }
+                    cost += batch.cost;
+                    batches.push(Arc::clone(batch));
+                }
+                if batches.len() == before {
+                    return Undrained { batches, through: state.durable };
+                }
             }
-            cost += batch.cost;
-            batches.push(Arc::clone(batch));
+            steps.did(ENTRIES_PER_LOOK).await;
         }
-        Undrained { batches, through: state.durable }
     }
 
     /// Everything up to batch `position` is in segments and both superblocks say so.
