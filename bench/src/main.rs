@@ -43,12 +43,13 @@ fn main() -> ExitCode {
     let server = options.server.clone().unwrap_or_else(build::server);
     std::fs::create_dir_all(options.data_folder()).expect("the data folder can be made");
     // Before measuring, which takes long: meanwhile the checkout may move on.
-    let machine = report::Machine::read(&options.data_folder());
+    let report =
+        options.report_folder().map(|folder| (folder, report::Machine::read(&options.data_folder())));
     process::pin_this(process::GENERATOR_CORE);
     // The generator's tasks share their counts: they all run on this thread.
     let findings = tokio::task::LocalSet::new().block_on(&runtime, measure(&options, &server));
     report::print_ratios(&findings);
-    let Some(folder) = options.report_folder() else { return ExitCode::SUCCESS };
+    let Some((folder, machine)) = report else { return ExitCode::SUCCESS };
     match report::write(&options, &folder, &machine, &findings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -201,8 +201,8 @@ impl Writes {
             let rate = (self.after.latencies.len() - before) as f64 / RATE_SECONDS;
             self.after.seconds += started.elapsed().as_secs_f64();
             let (schedule, started) = (Schedule::new(rate * LOAD, seconds), Instant::now());
-            for number in 0..schedule.count() {
-                let due = started + schedule.due(number).expect("so many are due");
+            for after in (0..).map_while(|number| schedule.due(number)) {
+                let due = started + after;
                 std::thread::sleep(due.saturating_duration_since(Instant::now() + AWAKE));
                 while Instant::now() < due {
                     std::hint::spin_loop();
