@@ -214,7 +214,7 @@ impl DiskJournal {
         read: Read,
         found: ChunksFound,
     ) -> Result<ReadAnswer, LoadError> {
-        let loaded = self.engine.readers.load(found.chunks, found.ahead).await?;
+        let loaded = self.engine.readers.load(found.before.as_ref(), found.chunks, found.ahead).await?;
         let mut views = Vec::new();
         for chunk in &loaded {
             let wanted = chunk.runs().iter().filter(|run| run.first + u64::from(run.count) > found.from);
@@ -262,7 +262,7 @@ impl DiskJournal {
                 TimeFound::At(offset) => return Ok(offset),
                 TimeFound::In(chunk) => chunk,
             };
-            match self.engine.readers.load(vec![chunk.clone()], Vec::new()).await {
+            match self.engine.readers.load(None, vec![chunk.clone()], Vec::new()).await {
                 Ok(loaded) => {
                     let run = loaded[0].runs().iter().find(|run| run.arrival >= at);
                     let first = run.map_or(chunk.row.end(), |run| run.first);

@@ -335,7 +335,7 @@ impl Maintenance {
                 let offset = match found {
                     TimeFound::At(offset) => offset,
                     TimeFound::In(chunk) => {
-                        match self.engine.readers.load(vec![chunk.clone()], Vec::new()).await {
+                        match self.engine.readers.load(None, vec![chunk.clone()], Vec::new()).await {
                             Ok(loaded) => {
                                 let run = loaded[0].runs().iter().find(|run| run.arrival >= limit);
                                 run.map_or(chunk.row.end(), |run| run.first)

@@ -26,10 +26,10 @@ use crate::segment::{self, ChunkRow, ChunkRun, SegmentName};
 use crate::settings::{BLOCK_BYTES, Settings};
 use crate::shards::ChunkRef;
 
-/// A read that was not in the cache asks for so many of the next chunks…
-const AHEAD_AFTER_MISS: usize = 1;
-/// …and one that was begins to ask when the second of the next ones is not there. Such a reader reads on, so that it
-/// is worth a whole large read.
+/// A read that goes on where no other one was, asks for so many of the next chunks…
+const AHEAD_AFTER_JUMP: usize = 1;
+/// …and one that found all that it wants begins to ask when the second of the next ones is not there. Who reads on is
+/// worth a whole large read.
 const AHEAD_DISTANCE: usize = 2;
 
 /// A chunk in memory, checked.
@@ -66,8 +66,10 @@ pub(crate) enum LoadError {
 
 /// Chunks to read, in order, and who waits for them.
 struct Job {
+    /// The first `wanted` of these are waited for; their neighbours behind them come with the same read.
     chunks: Vec<ChunkRef>,
-    /// What a sequential reader wants next: read after the answer, when nobody else waits.
+    wanted: usize,
+    /// Read after the answer, when nobody else waits.
     ahead: Vec<ChunkRef>,
     /// `None` when nobody waits.
     reply: Option<oneshot::Sender<Result<Vec<Arc<LoadedChunk>>, LoadError>>>,
@@ -177,32 +179,37 @@ impl Readers {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The chunks, from the cache or from disk. Waits while the queue is full. `ahead` are the chunks behind them, as
-    /// far as a sequential reader could want them soon.
+    /// The chunks, from the cache or from disk. Waits while the queue is full. `before` is the chunk that a sequential
+    /// reader had last, and `ahead` are those that it could want soon.
     pub(crate) async fn load(
         &self,
-        chunks: Vec<ChunkRef>,
+        before: Option<&ChunkRef>,
+        mut chunks: Vec<ChunkRef>,
         mut ahead: Vec<ChunkRef>,
     ) -> Result<Vec<Arc<LoadedChunk>>, LoadError> {
-        let cached: Option<Vec<_>> = {
+        let wanted = chunks.len();
+        let (cached, reads_on) = {
             let mut cache = self.cache();
             let cached: Option<Vec<_>> = chunks.iter().map(|chunk| cache.get(&key_of(chunk))).collect();
             if cached.is_some() {
                 let missing = ahead.iter().take(AHEAD_DISTANCE).position(|chunk| !cache.has(&key_of(chunk)));
                 ahead.drain(..missing.unwrap_or(ahead.len()));
             }
-            cached
+            (cached, before.is_some_and(|before| cache.has(&key_of(before))))
         };
         if let Some(cached) = cached {
             if !ahead.is_empty() {
-                self.jobs.push_if_idle(Job { chunks: Vec::new(), ahead, reply: None });
+                self.jobs.push_if_idle(Job { chunks: Vec::new(), wanted: 0, ahead, reply: None });
             }
             return Ok(cached);
         }
-        ahead.truncate(AHEAD_AFTER_MISS);
+        if reads_on {
+            chunks.append(&mut ahead);
+        }
+        ahead.truncate(AHEAD_AFTER_JUMP);
         let (reply, answer) = oneshot::channel();
         let ended = || LoadError::Failed(ReadError::Disk("the journal was shut down".to_owned()));
-        if !self.jobs.push(Job { chunks, ahead, reply: Some(reply) }).await {
+        if !self.jobs.push(Job { chunks, wanted, ahead, reply: Some(reply) }).await {
             return Err(ended());
         }
         answer.await.map_err(|_| ended())?
@@ -272,20 +279,23 @@ impl Readers {
         Ok(file)
     }
 
-    /// Loads chunks, as many from the front as can be read: all of them, or those before the one that fails.
+    /// Loads the first `wanted` chunks, as many from the front as can be read: all of them, or those before the one
+    /// that fails. The others go into the cache where they can be read with these.
     async fn load_all(
         &self,
         disk: &dyn Disk,
         chunks: &[ChunkRef],
+        wanted: usize,
     ) -> (Vec<Arc<LoadedChunk>>, Option<LoadError>) {
         let mut loaded = Vec::with_capacity(chunks.len());
-        while loaded.len() < chunks.len() {
+        while loaded.len() < wanted {
             let rest = &chunks[loaded.len()..];
             match self.load_some(disk, rest).await {
                 Ok(some) => loaded.extend(some),
                 Err(error) => return (loaded, Some(error)),
             }
         }
+        loaded.truncate(wanted);
         (loaded, None)
     }
 
@@ -486,7 +496,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         let wanted = match job.reply {
             None => true,
             Some(reply) => {
-                let (loaded, failed) = readers.load_all(&*engine.disk, &job.chunks).await;
+                let (loaded, failed) = readers.load_all(&*engine.disk, &job.chunks, job.wanted).await;
                 // What was read before a failure can still be answered.
                 let failed = failed.filter(|_| loaded.is_empty());
                 reply.send(failed.map_or(Ok(loaded), Err)).is_ok()

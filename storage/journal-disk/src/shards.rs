@@ -82,10 +82,13 @@ pub(crate) enum Found {
     Chunks(ChunksFound),
 }
 
-/// Chunks that hold what a read asks for. `ahead` are those that a sequential reader wants next.
+/// Chunks that hold what a read asks for.
 pub(crate) struct ChunksFound {
     pub(crate) from: Offset,
+    /// The one that a sequential reader had last.
+    pub(crate) before: Option<ChunkRef>,
     pub(crate) chunks: Vec<ChunkRef>,
+    /// Those that a sequential reader wants next.
     pub(crate) ahead: Vec<ChunkRef>,
 }
 
@@ -345,6 +348,7 @@ impl ShardState {
         }
         ChunksFound {
             from,
+            before: index.checked_sub(1).and_then(|before| self.chunks.get(before)).cloned(),
             chunks: self.chunks.range(index..end).cloned().collect(),
             ahead: self.chunks.range(end..).take(CHUNKS_AHEAD_MAX).cloned().collect(),
         }

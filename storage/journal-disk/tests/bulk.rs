@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use support::history::{History, is_throttled, read_all};
 use support::{Machine, seeds};
 use thalweg_journal::{Health, Journal, Read, ReadError};
@@ -273,7 +274,16 @@ fn a_failed_large_write_stops_writes_and_loses_nothing() {
 }
 
 async fn read_at(journal: &DiskJournal, from: u64, bytes_max: usize) -> Result<u64, ReadError> {
-    let read = Read { shard: shard(0), from, records_max: 1000, bytes_max, not_before: Timestamp::ZERO };
+    read_shard_at(journal, shard(0), from, bytes_max).await
+}
+
+async fn read_shard_at(
+    journal: &DiskJournal,
+    shard: ShardKey,
+    from: u64,
+    bytes_max: usize,
+) -> Result<u64, ReadError> {
+    let read = Read { shard, from, records_max: 1000, bytes_max, not_before: Timestamp::ZERO };
     journal.read(read).await.map(|answer| answer.next)
 }
 
@@ -307,6 +317,47 @@ fn neighbouring_chunks_are_read_at_once_and_a_sequential_reader_finds_the_next_o
         assert!(waited <= 2, "{waited} reads had to wait for the disk");
         let read: u64 = segment_reads(&machine.disk.take_log()).iter().map(|(_, length)| length).sum();
         assert!(read < 80_000, "little is read twice: {read} bytes");
+    });
+}
+
+/// More of them than there are loops, so that there is never a moment to read ahead.
+#[test]
+fn sequential_readers_that_wait_for_each_other_read_large_pieces() {
+    const SHARDS: u32 = 6;
+    // Drained at once, so that the chunks of a shard are neighbours.
+    let settings = Settings {
+        slot_bytes_first: 320 * 1024,
+        slot_bytes: 320 * 1024,
+        drain_start_bytes: 1 << 20,
+        undrained_bytes_max: 1 << 20,
+        bulk_bytes_max: 16 * 1024,
+        chunk_cache_bytes_max: 256 * 1024,
+        ..Settings::tiny()
+    };
+    let machine = machine(9, settings);
+    machine.spawn.clone().block_on(async {
+        let journal = machine.open().await;
+        let mut history = History::default();
+        open_shards(&journal, &mut history, SHARDS).await;
+        for index in 0..SHARDS {
+            put(&machine, &journal, &mut history, shard(index), 30_000).await;
+        }
+        journal.shutdown().await;
+        let journal = machine.open().await;
+        machine.disk.take_log();
+        let mut next = vec![0; SHARDS as usize];
+        let ends: Vec<u64> =
+            (0..SHARDS).map(|index| journal.tail(shard(index)).expect("it exists").next).collect();
+        while next != ends {
+            let all = next.iter().zip(0..SHARDS);
+            let reads = all.map(|(next, index)| read_shard_at(&journal, shard(index), *next, 2000));
+            next = join_all(reads).await.into_iter().map(|read| read.expect("reads work")).collect();
+        }
+        let reads = segment_reads(&machine.disk.take_log());
+        let bytes: u64 = reads.iter().map(|(_, length)| length).sum();
+        println!("{} reads of {bytes} bytes: {reads:?}", reads.len());
+        assert!(bytes / reads.len() as u64 > 6 * 1024, "of two chunks, with the first and last ones");
+        assert!(bytes < 250_000, "and little is read twice");
     });
 }
 
