@@ -10,6 +10,7 @@
 //! chunk's header must be the one that the index names, and each run must fit its checksum.
 
 use std::collections::VecDeque;
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -97,11 +98,16 @@ struct ChunkCache {
     hand: VecDeque<ChunkKey>,
     bytes: usize,
     bytes_max: usize,
+    /// Of those that were read ahead and that nobody wanted yet.
+    ahead_bytes: usize,
 }
 
 struct Cached {
     chunk: Arc<LoadedChunk>,
+    /// Since the hand was there last.
     used: bool,
+    /// Nobody wanted it yet.
+    is_ahead: bool,
 }
 
 /// Segments that are open for reading; the one not used for longest is closed first.
@@ -121,18 +127,33 @@ impl ChunkCache {
     fn get(&mut self, key: &ChunkKey) -> Option<Arc<LoadedChunk>> {
         let cached = self.chunks.get_mut(key)?;
         cached.used = true;
+        if take(&mut cached.is_ahead) {
+            self.ahead_bytes -= cached.chunk.cost;
+        }
         Some(Arc::clone(&cached.chunk))
     }
 
-    fn insert(&mut self, key: ChunkKey, chunk: Arc<LoadedChunk>) {
-        let cost = chunk.cost;
-        if let Some(old) = self.chunks.insert(key, Cached { chunk, used: false }) {
-            self.bytes -= old.chunk.cost;
-        } else {
-            self.hand.push_back(key);
+    /// Whether so many bytes more may be read ahead. More than half of the cache, and some would be gone before they are
+    /// wanted.
+    fn has_room_ahead(&self, bytes: usize) -> bool {
+        self.ahead_bytes + bytes <= self.bytes_max / 2
+    }
+
+    fn insert(&mut self, key: ChunkKey, chunk: Arc<LoadedChunk>, is_ahead: bool) {
+        self.bytes += chunk.cost;
+        self.ahead_bytes += if is_ahead { chunk.cost } else { 0 };
+        // What nobody wanted yet stays for two rounds, as what was wanted again does.
+        match self.chunks.insert(key, Cached { chunk, used: is_ahead, is_ahead }) {
+            Some(old) => self.forget(&old),
+            None => self.hand.push_back(key),
         }
-        self.bytes += cost;
         self.shrink(self.bytes_max);
+    }
+
+    /// Counts one that is no longer there.
+    fn forget(&mut self, cached: &Cached) {
+        self.bytes -= cached.chunk.cost;
+        self.ahead_bytes -= if cached.is_ahead { cached.chunk.cost } else { 0 };
     }
 
     fn shrink(&mut self, bytes_max: usize) {
@@ -142,9 +163,8 @@ impl ChunkCache {
             if cached.used {
                 cached.used = false;
                 self.hand.push_back(key);
-            } else {
-                self.bytes -= cached.chunk.cost;
-                self.chunks.remove(&key);
+            } else if let Some(cached) = self.chunks.remove(&key) {
+                self.forget(&cached);
             }
         }
     }
@@ -158,6 +178,7 @@ impl Readers {
             hand: VecDeque::new(),
             bytes: 0,
             bytes_max: settings.chunk_cache_bytes_max,
+            ahead_bytes: 0,
         };
         let files = OpenFiles { files: FxHashMap::default(), uses: 0, count_max: settings.open_files_max };
         Readers {
@@ -222,15 +243,12 @@ impl Readers {
         files.files.remove(&(*segment, true));
         drop(files);
         let mut cache = self.cache();
-        let mut freed = 0;
-        cache.chunks.retain(|(of, _), cached| {
-            let stays = of != segment;
-            freed += if stays { 0 } else { cached.chunk.cost };
-            stays
-        });
-        cache.bytes -= freed;
         let cache = &mut *cache;
-        cache.hand.retain(|key| cache.chunks.contains_key(key));
+        let gone: Vec<_> = cache.chunks.extract_if(|(of, _), _| of == segment).collect();
+        for (_, cached) in &gone {
+            cache.forget(cached);
+        }
+        cache.hand.retain(|(of, _)| of != segment);
     }
 
     /// Frees the cache: nobody has read for a while.
@@ -290,7 +308,7 @@ impl Readers {
         let mut loaded = Vec::with_capacity(chunks.len());
         while loaded.len() < wanted {
             let rest = &chunks[loaded.len()..];
-            match self.load_some(disk, rest).await {
+            match self.load_some(disk, rest, wanted - loaded.len()).await {
                 Ok(some) => loaded.extend(some),
                 Err(error) => return (loaded, Some(error)),
             }
@@ -299,11 +317,13 @@ impl Readers {
         (loaded, None)
     }
 
-    /// Loads at least the first of these chunks: from the cache, or with its neighbours from disk.
+    /// Loads at least the first of these chunks, if any is wanted: from the cache, or with its neighbours from disk. The
+    /// first `wanted` are waited for, the others are read ahead as far as there is room.
     async fn load_some(
         &self,
         disk: &dyn Disk,
         chunks: &[ChunkRef],
+        wanted: usize,
     ) -> Result<Vec<Arc<LoadedChunk>>, LoadError> {
         let span = loop {
             // Made before the look: a ring in between is heard.
@@ -317,7 +337,10 @@ impl Readers {
                     return Ok(vec![cached]);
                 }
                 if !cache.loading.contains(&first) {
-                    let count = self.span(chunks, &cache);
+                    let count = self.span(chunks, wanted, &cache);
+                    if count == 0 {
+                        return Ok(Vec::new());
+                    }
                     let keys = chunks[..count].iter().map(key_of).collect();
                     break Span::begin(self, keys, &mut cache);
                 }
@@ -332,25 +355,33 @@ impl Readers {
             other => other?,
         };
         let mut cache = self.cache();
-        for (key, chunk) in span.keys.iter().zip(&loaded) {
-            cache.insert(*key, Arc::clone(chunk));
+        for (index, (key, chunk)) in span.keys.iter().zip(&loaded).enumerate() {
+            cache.insert(*key, Arc::clone(chunk), index >= wanted);
         }
         drop(cache);
         Ok(loaded)
     }
 
-    /// How many of these chunks, at least one, are neighbours in one file and not there yet, up to the largest read.
-    fn span(&self, chunks: &[ChunkRef], cache: &ChunkCache) -> usize {
+    /// How many of these chunks are neighbours in one file and not there yet, up to the largest read: at least one if any
+    /// is wanted, and no more behind the wanted ones than there is room for.
+    fn span(&self, chunks: &[ChunkRef], wanted: usize, cache: &ChunkCache) -> usize {
         let first = &chunks[0];
         let start = first.row.position / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
-        let mut end = first.end();
-        let mut count = 1;
-        for chunk in &chunks[1..] {
-            let is_next = *chunk.segment == *first.segment && segment::follows(end, chunk.row.position);
-            // Only then it is behind the first one.
-            let fits = is_next && segment::next_block(chunk.end()) - start <= self.bulk_bytes_max as u64;
-            if !fits || cache.has(&key_of(chunk)) {
-                break;
+        let (mut end, mut count, mut ahead) = (first.end(), 0, 0);
+        for (index, chunk) in chunks.iter().enumerate() {
+            if index > 0 {
+                let is_next = *chunk.segment == *first.segment && segment::follows(end, chunk.row.position);
+                // Only then it is behind the first one.
+                let fits = is_next && segment::next_block(chunk.end()) - start <= self.bulk_bytes_max as u64;
+                if !fits || cache.has(&key_of(chunk)) {
+                    break;
+                }
+            }
+            if index >= wanted {
+                ahead += chunk.row.length as usize;
+                if !cache.has_room_ahead(ahead) {
+                    break;
+                }
             }
             end = chunk.end();
             count += 1;
@@ -504,7 +535,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         };
         if wanted && readers.jobs.is_empty() && !job.ahead.is_empty() {
             // Neighbours only. An error will be met again, and told, when the chunk is asked for.
-            let _ = readers.load_some(&*engine.disk, &job.ahead).await;
+            let _ = readers.load_some(&*engine.disk, &job.ahead, 0).await;
         }
     }
 }

@@ -320,9 +320,9 @@ fn neighbouring_chunks_are_read_at_once_and_a_sequential_reader_finds_the_next_o
     });
 }
 
-/// More of them than there are loops, so that there is never a moment to read ahead.
-#[test]
-fn sequential_readers_that_wait_for_each_other_read_large_pieces() {
+/// Six readers of a shard each, from the oldest to the newest, with so much cache: more than there are loops, so that there
+/// is never a moment to read ahead. Answers how many reads they made, of how many bytes.
+fn read_side_by_side(seed: u64, chunk_cache_bytes_max: usize) -> (u64, u64) {
     const SHARDS: u32 = 6;
     // Drained at once, so that the chunks of a shard are neighbours.
     let settings = Settings {
@@ -331,10 +331,10 @@ fn sequential_readers_that_wait_for_each_other_read_large_pieces() {
         drain_start_bytes: 1 << 20,
         undrained_bytes_max: 1 << 20,
         bulk_bytes_max: 16 * 1024,
-        chunk_cache_bytes_max: 256 * 1024,
+        chunk_cache_bytes_max,
         ..Settings::tiny()
     };
-    let machine = machine(9, settings);
+    let machine = machine(seed, settings);
     machine.spawn.clone().block_on(async {
         let journal = machine.open().await;
         let mut history = History::default();
@@ -355,10 +355,26 @@ fn sequential_readers_that_wait_for_each_other_read_large_pieces() {
         }
         let reads = segment_reads(&machine.disk.take_log());
         let bytes: u64 = reads.iter().map(|(_, length)| length).sum();
-        println!("{} reads of {bytes} bytes: {reads:?}", reads.len());
-        assert!(bytes / reads.len() as u64 > 6 * 1024, "of two chunks, with the first and last ones");
-        assert!(bytes < 250_000, "and little is read twice");
-    });
+        (reads.len() as u64, bytes)
+    })
+}
+
+#[test]
+fn sequential_readers_that_wait_for_each_other_read_large_pieces() {
+    let (reads, bytes) = read_side_by_side(9, 256 * 1024);
+    assert!(
+        bytes / reads > 6 * 1024,
+        "two chunks and more, with the first and last ones: {reads} of {bytes}"
+    );
+    assert!(bytes < 250_000, "little is read twice: {bytes}");
+}
+
+#[test]
+fn what_is_read_ahead_is_still_there_when_it_is_wanted() {
+    for cache_bytes in [48, 64, 96] {
+        let (reads, bytes) = read_side_by_side(10, cache_bytes * 1024);
+        assert!(bytes < 330_000, "little is read twice with {cache_bytes} KiB: {reads} of {bytes}");
+    }
 }
 
 #[test]
