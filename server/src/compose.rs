@@ -2,6 +2,7 @@
 //! disk, which clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_api::Service;
 use thalweg_api::kinesis::KinesisService;
@@ -20,7 +21,7 @@ use crate::config::{Config, LimitsChoice, StorageConfig};
 use crate::start_error::StartError;
 
 /// Where the catalog is in the data directory (docs/formats/catalog.md); the journal has its files beside it.
-const CATALOG_DIRECTORY: &str = "meta";
+pub(crate) const CATALOG_DIRECTORY: &str = "meta";
 
 /// A server's parts, recovered and ready, not listening yet.
 pub(crate) struct Parts {
@@ -102,7 +103,7 @@ async fn open_storage(
                 Arc::clone(clock),
                 &**random,
                 CATALOG_DIRECTORY,
-                thalweg_catalog_disk::Settings::default(),
+                catalog_settings(config),
             )
             .await
             .map_err(|source| StartError::Catalog { directory: directory.clone(), source })?;
@@ -111,7 +112,7 @@ async fn open_storage(
                 Arc::clone(clock),
                 Arc::new(OsSpawn),
                 Arc::clone(random),
-                journal_settings(&config.storage),
+                journal_settings(config),
             )
             .await
             .map_err(|source| StartError::Journal { directory: directory.clone(), source })?;
@@ -122,7 +123,12 @@ async fn open_storage(
 }
 
 /// The engine's sizes: its own, but for what the configuration says.
-fn journal_settings(storage: &StorageConfig) -> thalweg_journal_disk::Settings {
+fn journal_settings(config: &Config) -> thalweg_journal_disk::Settings {
+    if config.has_small_files {
+        // Tests begin with records of yesterday, too.
+        let clock_jump_max = Duration::from_secs(1000 * 3600);
+        return thalweg_journal_disk::Settings { clock_jump_max, ..thalweg_journal_disk::Settings::small() };
+    }
     let mut settings = thalweg_journal_disk::Settings::default();
     let StorageConfig::Directory {
         disk_reserve_permille,
@@ -130,7 +136,7 @@ fn journal_settings(storage: &StorageConfig) -> thalweg_journal_disk::Settings {
         tail_cache_bytes,
         chunk_cache_bytes,
         path: _,
-    } = storage
+    } = &config.storage
     else {
         return settings;
     };
@@ -151,6 +157,13 @@ fn journal_settings(storage: &StorageConfig) -> thalweg_journal_disk::Settings {
         settings.chunk_cache_bytes_max = bytes;
     }
     settings
+}
+
+fn catalog_settings(config: &Config) -> thalweg_catalog_disk::Settings {
+    match config.has_small_files {
+        true => thalweg_catalog_disk::Settings::small(),
+        false => thalweg_catalog_disk::Settings::default(),
+    }
 }
 
 fn streams_settings(config: &Config) -> thalweg_streams::Settings {

@@ -1,9 +1,10 @@
 //! The program `thalweg`: the server (`serve`) and the commands that speak to one (`thalweg_cli`).
 //!
 //! What is where: `config` reads flags, environment and file; `compose` makes the parts and puts them together;
-//! `serve` is a server's life from start to end; `shutdown` is how it is told to end; `start_error` is what it says
-//! when it cannot start.
+//! `serve` is a server's life from start to end; `check` verifies a data directory; `shutdown` is how it is told to end;
+//! `start_error` is what it says when it cannot start.
 
+mod check;
 mod compose;
 mod config;
 mod logs;
@@ -44,6 +45,11 @@ enum Command {
     /// file (data-dir = "..."), then the defaults. Records are on disk before a put is answered. SIGTERM and Ctrl-C end
     /// the server cleanly; a second one ends it at once, which loses nothing that was acknowledged.
     Serve(Box<config::ServeArgs>),
+    /// Verify a data directory that no server uses
+    ///
+    /// Reads everything in it and compares it with its checksums; changes nothing. The exit code is 1 when something is
+    /// damaged: the lines that begin with DAMAGED say which file, which byte, and which records.
+    Check(check::CheckArgs),
     #[command(flatten)]
     Client(thalweg_cli::Command),
 }
@@ -63,6 +69,11 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error.to_string(), 1),
             },
+        },
+        Command::Check(args) => match check::run(&args) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => fail(&error.to_string(), 1),
         },
         Command::Client(command) => match thalweg_cli::run(command) {
             Ok(()) => ExitCode::SUCCESS,

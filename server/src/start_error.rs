@@ -18,6 +18,8 @@ pub(crate) enum StartError {
     Streams(#[from] thalweg_streams::OpenError),
     #[error("cannot create stream {stream}: {reason}")]
     CreateStream { stream: String, reason: String },
+    #[error("there is no data directory {0}")]
+    NoDirectory(String),
     #[error("{}", in_one_line(.0))]
     Disk(#[from] DiskError),
     #[error("data directory {directory}: {}", in_one_line(.source))]

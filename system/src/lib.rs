@@ -9,6 +9,7 @@ pub mod clock;
 pub mod cork;
 pub mod disk;
 pub mod os;
+pub mod planted;
 pub mod random;
 pub mod simulated;
 pub mod spawn;

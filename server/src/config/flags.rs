@@ -13,6 +13,9 @@ pub(crate) struct ServeArgs {
     /// Read settings from a TOML file, whose keys are the names of these flags
     #[arg(long, value_name = "FILE", env = "THALWEG_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
+    /// For tests of this program: files so small that all that can happen to them happens within seconds
+    #[arg(long, hide = true)]
+    pub(crate) small_files: bool,
     #[command(flatten)]
     pub(crate) options: Options,
 }

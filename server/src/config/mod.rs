@@ -21,6 +21,8 @@ pub(crate) struct Config {
     /// Whether `listen` is reachable from other machines, and that was asked for.
     pub(crate) is_exposed: bool,
     pub(crate) storage: StorageConfig,
+    /// The sizes that tests need.
+    pub(crate) has_small_files: bool,
     pub(crate) region: String,
     pub(crate) account: String,
     pub(crate) create_streams: Vec<NewStream>,
@@ -80,6 +82,7 @@ pub(crate) fn load(args: ServeArgs) -> Result<Config, ConfigError> {
         None => Options::default(),
     };
     let mut config = complete(args.options.or(from_file))?;
+    config.has_small_files = args.small_files;
     config.log_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     Ok(config)
 }
@@ -128,6 +131,7 @@ fn complete(options: Options) -> Result<Config, ConfigError> {
         listen,
         is_exposed,
         storage,
+        has_small_files: false,
         region: options.region.map_or("us-east-1".to_owned(), |region| region.0),
         account: options.account.map_or("000000000000".to_owned(), |account| account.0),
         create_streams: options.create_stream.unwrap_or_default(),

@@ -20,6 +20,7 @@ use thalweg_catalog::{CatalogError, CommitError, Condition, Version, Write};
 use thalweg_journal::{AppendError, NotAppliedReason, ReadError};
 use thalweg_model::kinesis::StreamStatus;
 use thalweg_shape::Failure;
+use thalweg_system::planted::{Bug, is_planted};
 use thalweg_types::{HashKeyRange, ShardIndex, ShardKey, StreamId, Timestamp};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
@@ -333,10 +334,17 @@ impl Streams {
         let closing: Vec<ShardKey> = plan.closing.iter().map(|index| stream.key(*index)).collect();
         // They exist before they are open: nobody knows them before the commit below.
         self.journal.open_shards(stream.id, &opening).await?;
-        let ends = self.journal.seal(&closing).await?;
+        let ends = if is_planted(Bug::ChildOpenedBeforeSeal) {
+            closing
+                .iter()
+                .map(|shard| Ok(self.journal.tail(*shard)?.next))
+                .collect::<Result<_, StepError>>()?
+        } else {
+            self.journal.seal(&closing).await?
+        };
         // Not before anything that happened in them, even if the clock was set back.
         let mut at = self.now();
-        for shard in closing {
+        for &shard in &closing {
             let opened = stream.shards.get(shard.shard).expect("a plan closes listed shards").opened;
             at = at.max(opened).max(self.journal.tail(shard)?.last_arrival);
         }
@@ -345,6 +353,9 @@ impl Streams {
         let writes = changed.iter().map(|shard| put_shard(stream.id, shard)).collect();
         let change = plan.then.map(|kind| Change { kind, not_before: self.now() });
         self.commit(changing, Stream { shards: shards.into(), change, ..(*stream).clone() }, writes).await?;
+        if is_planted(Bug::ChildOpenedBeforeSeal) {
+            self.journal.seal(&closing).await?;
+        }
         Ok(())
     }
 

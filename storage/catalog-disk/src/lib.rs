@@ -38,6 +38,7 @@ use crate::settings::{COMMIT_BYTES_MAX, QUEUE_BYTES_MAX};
 use crate::writer::Writer;
 
 pub use error::OpenError;
+pub use recovery::check;
 pub use settings::Settings;
 
 /// The version of everything that this crate writes. Version 1 is read for ever.

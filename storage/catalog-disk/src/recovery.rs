@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use bytes::Buf;
 use thalweg_catalog::Rows;
+use thalweg_system::disk::DiskErrorKind;
 use thalweg_system::{Disk, Random};
 
 use crate::batch::{Batch, BatchHeader, BatchKind, Found, decode_commit, find};
@@ -94,17 +95,7 @@ async fn create(
     names: &[String],
     settings: &Settings,
 ) -> Result<(), OpenError> {
-    for name in NAMES {
-        if names.iter().any(|present| present == name) {
-            // Left by a first start that did not finish; or else the snapshot is what was lost.
-            let path = format!("{directory}/{name}");
-            let read = LogFile::open(disk, &path).await?;
-            if !batches(0, &read, read.log.lineage)?.is_empty() {
-                let why = "the log beside it is in use";
-                return Err(OpenError::Missing { path: format!("{directory}/{}", snapshot::NAME), why });
-            }
-        }
-    }
+    check_unmade(disk, directory, names).await?;
     let lineage = random.next_u64();
     for name in NAMES {
         let path = format!("{directory}/{name}");
@@ -112,6 +103,20 @@ async fn create(
     }
     disk.sync_directory(directory).await?;
     snapshot::write(disk, directory, lineage, Point::START, &Rows::default()).await?;
+    Ok(())
+}
+
+/// A directory without a snapshot is what a first start left that did not finish, or else the snapshot is lost.
+async fn check_unmade(disk: &dyn Disk, directory: &str, names: &[String]) -> Result<(), OpenError> {
+    for name in NAMES {
+        if names.iter().any(|present| present == name) {
+            let read = LogFile::open(disk, &format!("{directory}/{name}")).await?;
+            if !batches(0, &read, read.log.lineage)?.is_empty() {
+                let why = "the log beside it is in use";
+                return Err(OpenError::Missing { path: format!("{directory}/{}", snapshot::NAME), why });
+            }
+        }
+    }
     Ok(())
 }
 
@@ -136,6 +141,23 @@ fn batches(log: usize, read: &ReadLog, lineage: u64) -> Result<Vec<Placed<'_>>, 
     Ok(placed)
 }
 
+/// Reads all of a catalog that no server has open, and changes nothing. An absent one is good.
+///
+/// # Errors
+/// What is damaged, and the disk's.
+pub async fn check(disk: &dyn Disk, directory: &str) -> Result<(), OpenError> {
+    let names = match disk.list(directory).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if names.iter().any(|name| name == snapshot::NAME) {
+        open(disk, directory).await?;
+    } else {
+        check_unmade(disk, directory, &names).await?;
+    }
+    Ok(())
+}
+
 enum Opened {
     Ready(Box<Recovered>),
     /// The file system of today wants larger blocks than the log has.
@@ -149,7 +171,7 @@ async fn open(disk: &dyn Disk, directory: &str) -> Result<Opened, OpenError> {
     for name in NAMES {
         let path = format!("{directory}/{name}");
         let read = match LogFile::open(disk, &path).await {
-            Err(OpenError::Disk(error)) if error.kind == thalweg_system::disk::DiskErrorKind::NotFound => {
+            Err(OpenError::Disk(error)) if error.kind == DiskErrorKind::NotFound => {
                 return Err(OpenError::Missing { path, why: "there is a snapshot beside it" });
             }
             outcome => outcome?,

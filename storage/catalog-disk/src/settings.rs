@@ -30,6 +30,18 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// For tests: logs that fill up soon.
+    pub fn small() -> Self {
+        Settings {
+            log_bytes_initial: 16 << 10,
+            log_bytes_doubled_max: 32 << 10,
+            log_bytes_max: 64 << 10,
+            ..Settings::default()
+        }
+    }
+}
+
 /// The largest commit, in encoded bytes. Far above what services make (30,000 rows of 300 bytes are 9 MB); the
 /// format could carry 4 GiB.
 pub(crate) const COMMIT_BYTES_MAX: usize = 64 << 20;

@@ -264,6 +264,22 @@ pub(crate) fn decode(bytes: &[u8], journal: u64) -> Result<Header, Fault> {
     })
 }
 
+/// Whether a header that does not check out is, but for one of its fields, that of the batch behind `head`: what a write that
+/// was cut short leaves, or damage. Blocks that the log has left behind have other positions and another chain.
+///
+/// # Panics
+/// When there is less than a header.
+pub(crate) fn resembles(bytes: &[u8], journal: u64, head: &LogPoint, generation: u64) -> bool {
+    let fitting = [
+        get_u32(bytes, 4) == MAGIC,
+        get_u64(bytes, 16) == journal,
+        get_u64(bytes, 32) == head.position + 1,
+        get_u64(bytes, 48) == generation,
+        get_u32(bytes, 72) == head.checksum,
+    ];
+    fitting.iter().filter(|fits| **fits).count() >= fitting.len() - 1
+}
+
 /// Checks every run of a batch whose header and directory [`decode`] accepted.
 pub(crate) fn check_runs(bytes: &[u8], header: &Header) -> Result<(), Fault> {
     let mut start = HEADER_BYTES + header.entries as usize * ENTRY_BYTES;

@@ -6,6 +6,7 @@
 
 use thalweg_journal::checksum;
 use thalweg_system::disk::{Access, DiskErrorKind};
+use thalweg_system::planted::{Bug, is_planted};
 use thalweg_system::{Disk, DiskError};
 use thalweg_types::{ShardIndex, ShardKey, StreamId, Timestamp};
 
@@ -53,7 +54,7 @@ pub(crate) fn encode(manifest: &Manifest, journal: u64) -> Vec<u8> {
         put_u32(&mut cells, 12, if row.sealed { SHARD_SEALED } else { 0 });
         put_u64(&mut cells, 16, row.next);
         put_i64(&mut cells, 24, row.last_arrival.as_millis());
-        put_u64(&mut cells, 32, row.trimmed);
+        put_u64(&mut cells, 32, if is_planted(Bug::TrimMovedBack) { 0 } else { row.trimmed });
         bytes.extend_from_slice(&cells);
     }
     for (id, stream) in &manifest.streams {

@@ -18,6 +18,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use thalweg_journal::{Append, AppendError, CommitSender, NotAppliedReason, RunOutcome};
 use thalweg_system::DiskError;
 use thalweg_system::cork::Cork;
+use thalweg_system::planted::{Bug, is_planted};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 use crate::batch::{self, Batch, Entry, FLAG_CONFIRM, FLAG_EPOCH, Header, Kind, LogPoint};
@@ -242,6 +243,10 @@ impl Committer {
             draft.cost += request.cost();
             self.place(request, now, &mut draft);
         }
+        let count = draft.answers.len();
+        if is_planted(Bug::AnsweredBeforeWrite) {
+            draft.answers.drain(..).for_each(Answer::give);
+        }
         // Without entries nothing changes: everything asked for was so already, durably.
         let batch = if draft.entries.is_empty() {
             None
@@ -256,7 +261,7 @@ impl Committer {
             // Only now may the drain take it: it expects the shards to be there.
             self.engine.cache.push(&batch);
         }
-        self.engine.queue.release(draft.cost, draft.answers.len());
+        self.engine.queue.release(draft.cost, count);
         for answer in draft.answers {
             answer.give();
         }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use thalweg_system::disk::{Access, DiskErrorKind};
+use thalweg_system::planted::{Bug, is_planted};
 use thalweg_system::{Disk, DiskError};
 use thalweg_types::{ShardKey, StreamId, Timestamp};
 
@@ -85,6 +86,8 @@ pub(crate) struct Round {
     pub(crate) next: Manifest,
     /// The chunks written: those of a shard one after the other, in order.
     pub(crate) chunks: Vec<(ShardKey, ChunkRef)>,
+    /// Segments begun because their stream's last one was full or old.
+    pub(crate) rolled: u64,
     /// Segments of deleted streams, to remove once the manifest counts.
     pub(crate) removed: Vec<SegmentName>,
     /// Streams that were deleted.
@@ -111,8 +114,13 @@ async fn take_in(
     batches: &[Arc<Batch>],
     pace: &Pace<'_>,
 ) -> (Round, Vec<ShardRuns>, Vec<Taken>) {
-    let mut round =
-        Round { next: manifest.clone(), chunks: Vec::new(), removed: Vec::new(), deleted: Vec::new() };
+    let mut round = Round {
+        next: manifest.clone(),
+        chunks: Vec::new(),
+        rolled: 0,
+        removed: Vec::new(),
+        deleted: Vec::new(),
+    };
     let mut taken = TakenShards::default();
     taken.runs.reserve(batches.iter().map(|batch| batch.entries as usize).sum());
     let mut ahead = Vec::with_capacity(ENTRIES_AHEAD);
@@ -282,7 +290,9 @@ pub(crate) async fn write(
     for (stream, chunks) in plans {
         let mut rest = &chunks[..];
         while !rest.is_empty() {
+            let has_others = round.next.streams.get(&stream).is_some_and(|row| !row.segments.is_empty());
             let (mut writer, count) = start(place, &mut round.next, stream, rest, touched).await?;
+            round.rolled += u64::from(has_others && writer.is_new());
             let (now, later) = rest.split_at(count);
             rest = later;
             let segment = Arc::new(writer.name());
@@ -290,7 +300,10 @@ pub(crate) async fn write(
                 let runs = chunk.runs.iter().map(|(batch, run)| {
                     (*run, &batches[*batch as usize].bytes[run.start..run.start + run.length as usize])
                 });
-                let row = writer.append(chunk.key.shard, runs).await?;
+                let row = writer.append(chunk.key.shard, runs.clone()).await?;
+                if is_planted(Bug::ChunkDrainedTwice) {
+                    writer.append(chunk.key.shard, runs).await?;
+                }
                 round.chunks.push((chunk.key, ChunkRef { segment: Arc::clone(&segment), row }));
             }
             let mut written = writer.finish().await?;

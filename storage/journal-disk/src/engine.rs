@@ -73,6 +73,10 @@ pub(crate) struct Engine {
     pub(crate) chunks_scrubbed: AtomicU64,
     /// …and those that were damaged.
     pub(crate) chunks_damaged: AtomicU64,
+    /// Segments since the start that followed one that was full or old…
+    pub(crate) segments_rolled: AtomicU64,
+    /// …and that were removed because all in them was too old.
+    pub(crate) segments_expired: AtomicU64,
 }
 
 impl Engine {

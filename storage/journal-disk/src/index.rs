@@ -27,13 +27,16 @@ pub(crate) async fn load(
         Ok(rows) => Ok(rows),
         Err(reason @ (OpenError::Corrupt { .. } | OpenError::Missing { .. })) => {
             tracing::warn!(%reason, "a segment's index is damaged; it is made again from the segment");
-            rebuild(disk, journal, name, row).await
+            let rows = scan(disk, journal, name, row).await?;
+            write(disk, journal, name, &rows).await?;
+            Ok(rows)
         }
         Err(error) => Err(error),
     }
 }
 
-async fn read(
+/// As the index says.
+pub(crate) async fn read(
     disk: &dyn Disk,
     journal: u64,
     name: SegmentName,
@@ -99,8 +102,8 @@ fn check_end(path: &str, rows: &[ChunkRow], row: &SegmentRow) -> Result<(), Open
     Ok(())
 }
 
-/// Reads every chunk's header and directory, and writes the index anew. Records are not read: reads check them.
-async fn rebuild(
+/// As the segment itself says: every chunk's header and directory. Records are not read: reads check them.
+pub(crate) async fn scan(
     disk: &dyn Disk,
     journal: u64,
     name: SegmentName,
@@ -143,7 +146,6 @@ async fn rebuild(
     if rows.len() != row.chunks as usize {
         return Err(OpenError::corrupt(&path, at, "the segment has not as many chunks as it had"));
     }
-    write(disk, journal, name, &rows).await?;
     Ok(rows)
 }
 

@@ -9,6 +9,7 @@ use thalweg_journal::{
     Append, AppendError, BoxFuture, Commit, Health, Journal, NotAppliedReason, Read, ReadAnswer, ReadError,
     Tail, TailWatch,
 };
+use thalweg_system::planted::{Bug, is_planted};
 use thalweg_system::{Clock, Disk, Random, Spawn, TaskHandle};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 use tokio::sync::{Notify, oneshot, watch};
@@ -62,6 +63,14 @@ pub struct Figures {
     pub slots_free: u32,
     /// Bytes of the ring.
     pub ring_bytes: u64,
+    /// How often the log went on in another slot since the start.
+    pub slots_entered: u64,
+    /// Of these, how often in one before the last one's place.
+    pub ring_wraps: u64,
+    /// Segments that were begun since the start because the one before was full or old.
+    pub segments_rolled: u64,
+    /// Segments that were removed since the start because all in them was too old.
+    pub segments_expired: u64,
     /// The wall clock jumped ahead: nothing expires until [`DiskJournal::confirm_clock`] or until it ran on evenly.
     pub expiry_paused: bool,
     /// Stored chunks that were re-read since the start.
@@ -121,6 +130,8 @@ impl DiskJournal {
             merge,
             chunks_scrubbed: AtomicU64::new(0),
             chunks_damaged: AtomicU64::new(0),
+            segments_rolled: AtomicU64::new(0),
+            segments_expired: AtomicU64::new(0),
             journal,
             settings,
             disk,
@@ -163,6 +174,10 @@ impl DiskJournal {
             slots: ring.slots,
             slots_free: ring.free,
             ring_bytes: ring.bytes,
+            slots_entered: ring.entered,
+            ring_wraps: ring.wraps,
+            segments_rolled: self.engine.segments_rolled.load(Ordering::Relaxed),
+            segments_expired: self.engine.segments_expired.load(Ordering::Relaxed),
             expiry_paused: self.engine.doubts_clock(),
             chunks_scrubbed: self.engine.chunks_scrubbed.load(Ordering::Relaxed),
             chunks_damaged: self.engine.chunks_damaged.load(Ordering::Relaxed),
@@ -311,7 +326,10 @@ fn look_again(gone: &mut Option<SegmentName>, segment: SegmentName) -> Result<()
 
 /// Where a recovered shard goes on.
 fn place(shard: &Arc<Shard>) -> Place {
-    let tail = shard.state().tail;
+    let mut tail = shard.state().tail;
+    if is_planted(Bug::NumberReused) {
+        tail.next = tail.next.saturating_sub(1);
+    }
     Place { shard: Arc::clone(shard), next: tail.next, last_arrival: tail.last_arrival, sealed: tail.sealed }
 }
 

@@ -17,6 +17,7 @@
 mod batch;
 mod batch_memory;
 mod buffer_pool;
+mod check;
 mod checkpoint;
 mod committer;
 mod drain;
@@ -47,6 +48,7 @@ mod status;
 mod superblock;
 mod tail_cache;
 
+pub use check::{Checked, Damage, check};
 pub use error::OpenError;
 pub use journal::{DiskJournal, Figures};
 pub use settings::{BLOCK_BYTES, Settings};

@@ -13,6 +13,7 @@ use rustc_hash::FxHashSet;
 use thalweg_journal::NotAppliedReason;
 use thalweg_system::DiskError;
 use thalweg_system::disk::DiskErrorKind;
+use thalweg_system::planted::{Bug, is_planted};
 use thalweg_types::{ShardKey, StreamId, Timestamp};
 use tokio::sync::oneshot;
 
@@ -137,6 +138,9 @@ impl Maintenance {
         let engine = Arc::clone(&self.engine);
         let (retention, now) = (&engine.retention, engine.clock.wall());
         let place = drain::Place { tools: engine.tools(pace), retention, now };
+        if is_planted(Bug::SlotFreedEarly) {
+            engine.ring.release_through(undrained.through.position);
+        }
         let mut touched = Touched::default();
         let drained = async {
             let mut round = drain::write(&place, &self.manifest, &undrained.batches, &mut touched).await?;
@@ -169,6 +173,7 @@ impl Maintenance {
         }
         self.engine.cache.note_drained(position);
         self.engine.ring.release_through(position);
+        self.engine.segments_rolled.fetch_add(round.rolled, Ordering::Relaxed);
         // Before anything is evicted: what is let go of here is still held there.
         drop(undrained);
         self.evict(self.engine.settings.tail_cache_bytes_max, pace).await;
@@ -380,12 +385,14 @@ impl Maintenance {
             }
         }
         let mut removed = Vec::new();
+        let mut expired_count = 0;
         for (&stream, row) in &self.manifest.streams {
             let mut dead: BTreeSet<u32> = BTreeSet::new();
             if let (Some(now), Some(retention)) = (now, self.engine.retention.get(stream)) {
                 let limit = now.minus(retention);
                 let expired = row.segments.iter().filter(|(_, segment)| segment.last_arrival < limit);
                 dead.extend(expired.map(|(&number, _)| number));
+                expired_count += dead.len() as u64;
             }
             if to_tidy.contains(&stream) {
                 let live = self.live_segments(stream);
@@ -421,6 +428,7 @@ impl Maintenance {
             }
         }
         self.remove_files(&removed).await;
+        self.engine.segments_expired.fetch_add(expired_count, Ordering::Relaxed);
         Ok(())
     }
 

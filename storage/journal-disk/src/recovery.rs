@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use thalweg_system::disk::{Access, DiskErrorKind};
-use thalweg_system::{Clock, Disk, Random};
+use thalweg_system::planted::{Bug, is_planted};
+use thalweg_system::{Clock, Disk, DiskError, Random};
 use thalweg_types::{ShardKey, StreamId};
 
 use crate::batch::{Batch, Kind, LogPoint};
@@ -17,7 +18,7 @@ use crate::error::OpenError;
 use crate::index;
 use crate::manifest::{Manifest, StreamRow};
 use crate::replay::{self, Replay};
-use crate::segment::{self, SegmentName};
+use crate::segment::{self, ChunkRow, SegmentName};
 use crate::settings::Settings;
 use crate::shards::{ChunkRef, Shard};
 use crate::slot::{self, Slot};
@@ -51,7 +52,7 @@ pub(crate) async fn recover(
     disk.create_directory(slot::DIRECTORY).await?;
     disk.create_directory(segment::DIRECTORY).await?;
     let slot_names = disk.list(slot::DIRECTORY).await?;
-    let indexes: Vec<u32> = slot_names.iter().filter_map(|name| slot::index_of(name)).collect();
+    let indexes = slot_indexes(&slot_names);
     let mut superblocks = match Superblocks::find(disk).await? {
         Found::Journal { superblocks, damaged } => {
             if let Some(reason) = damaged {
@@ -87,22 +88,27 @@ pub(crate) async fn recover(
     }
     // After a clean end the checkpoint is the log's end.
     let replay = if known.clean {
-        Replay { batches: Vec::new(), head: manifest.through, newest: vec![None; slots.len()], torn: None }
+        Replay::nothing(manifest.through, slots.len())
     } else {
-        // A ring made under larger settings may hold larger batches.
-        let largest = slots.iter().map(|slot| slot.bytes / 2).max().unwrap_or(0);
-        replay::replay(&slots, journal, manifest.through, largest).await?
+        replay::replay(&slots, journal, manifest.through, batch_bytes_max(&slots)).await?
     };
     if let Some((file, position, what)) = &replay.torn {
-        tracing::info!(file, position, what, "dropped the log's torn end; nothing in it was answered");
+        tracing::info!(
+            file,
+            position,
+            what,
+            "dropped the log's last batch, which is not whole: a write that was cut short and not answered, unless it was damaged since"
+        );
     }
     let mut chunks = load_chunks(disk, journal, &manifest).await?;
     let (shards, tombstones) = rebuild_shards(&manifest, &replay.batches, &mut chunks)?;
 
     // From here on the disk is changed.
     // What was read may be in a cache only, names too: a start that follows must find it.
-    for slot in &slots {
-        slot.file.sync().await?;
+    if !is_planted(Bug::TailNotSyncedAgain) {
+        for slot in &slots {
+            slot.file.sync().await?;
+        }
     }
     disk.sync_directory(slot::DIRECTORY).await?;
     disk.sync_directory("").await?;
@@ -115,7 +121,7 @@ pub(crate) async fn recover(
     let count = u32::try_from(slots.len()).expect("slots are few");
     superblocks
         .store(|next| {
-            next.epoch += 1;
+            next.epoch += u64::from(!is_planted(Bug::EpochNotRaised));
             next.clean = false;
             next.slots = count;
         })
@@ -130,15 +136,33 @@ pub(crate) async fn recover(
     Ok(Recovered { journal, superblocks, manifest, slots, head, batches: replay.batches, shards, tombstones })
 }
 
+/// The slots among these names.
+pub(crate) fn slot_indexes(names: &[String]) -> Vec<u32> {
+    names.iter().filter_map(|name| slot::index_of(name)).collect()
+}
+
+/// The largest batch that these slots may hold, also one made under larger settings.
+pub(crate) fn batch_bytes_max(slots: &[Arc<Slot>]) -> u64 {
+    slots.iter().map(|slot| slot.bytes / 2).max().unwrap_or(0)
+}
+
+/// The names in a directory; none when it is not there.
+pub(crate) async fn list(disk: &dyn Disk, directory: &str) -> Result<Vec<String>, DiskError> {
+    match disk.list(directory).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Vec::new()),
+        other => other,
+    }
+}
+
 /// Whether a directory without superblocks holds what only a journal with superblocks can have made.
-async fn holds_data(disk: &dyn Disk, slots: &[u32]) -> Result<bool, OpenError> {
-    let streams = disk.list(segment::DIRECTORY).await?;
+pub(crate) async fn holds_data(disk: &dyn Disk, slots: &[u32]) -> Result<bool, OpenError> {
+    let streams = list(disk, segment::DIRECTORY).await?;
     let root = disk.list("").await?;
     Ok(!slots.is_empty() || !streams.is_empty() || root.iter().any(|name| checkpoint::is_checkpoint(name)))
 }
 
 /// Opens the ring's slots. Those that joined must be there; a later one whose name is durable joins now.
-async fn open_slots(
+pub(crate) async fn open_slots(
     disk: &dyn Disk,
     journal: u64,
     joined: u32,
@@ -158,13 +182,12 @@ async fn open_slots(
     Ok(slots)
 }
 
-/// The chunks of every shard, in order, from the segments' indexes.
-async fn load_chunks(
-    disk: &dyn Disk,
-    journal: u64,
-    manifest: &Manifest,
-) -> Result<BTreeMap<ShardKey, VecDeque<ChunkRef>>, OpenError> {
-    let mut chunks: BTreeMap<ShardKey, VecDeque<ChunkRef>> = BTreeMap::new();
+/// The chunks of every shard, in order.
+pub(crate) type Chunks = BTreeMap<ShardKey, VecDeque<ChunkRef>>;
+
+/// The chunks of every shard from the segments' indexes.
+async fn load_chunks(disk: &dyn Disk, journal: u64, manifest: &Manifest) -> Result<Chunks, OpenError> {
+    let mut chunks = Chunks::new();
     for (&stream, row) in &manifest.streams {
         let directory = segment::directory(stream);
         let files: BTreeSet<String> = disk.list(&directory).await?.into_iter().collect();
@@ -175,26 +198,43 @@ async fn load_chunks(
                 return Err(OpenError::Missing { file: path, what: "the checkpoint names it".to_owned() });
             }
             let rows = index::load(disk, journal, name, segment_row).await?;
-            let segment = Arc::new(name);
-            for (entry, row) in rows.into_iter().enumerate() {
-                let key = ShardKey { stream, shard: row.shard };
-                // What is trimmed is no longer whole: segments that held nothing else were removed.
-                if manifest.shards.get(&key).is_some_and(|shard| row.end() <= shard.trimmed) {
-                    continue;
-                }
-                let neighbours = chunks.entry(key).or_default();
-                if neighbours.back().is_some_and(|last| last.row.end() != row.first) {
-                    return Err(OpenError::corrupt(
-                        &name.index_path(),
-                        index::position(entry),
-                        format!("a chunk of {key} does not follow the one before it"),
-                    ));
-                }
-                neighbours.push_back(ChunkRef { segment: Arc::clone(&segment), row });
-            }
+            add_chunks(&mut chunks, manifest, name, rows)?;
         }
     }
-    for (key, neighbours) in &chunks {
+    check_ends(&chunks, manifest)?;
+    Ok(chunks)
+}
+
+/// Adds a segment's chunks behind those before it.
+pub(crate) fn add_chunks(
+    chunks: &mut Chunks,
+    manifest: &Manifest,
+    name: SegmentName,
+    rows: Vec<ChunkRow>,
+) -> Result<(), OpenError> {
+    let segment = Arc::new(name);
+    for (entry, row) in rows.into_iter().enumerate() {
+        let key = ShardKey { stream: name.stream, shard: row.shard };
+        // What is trimmed is no longer whole: segments that held nothing else were removed.
+        if manifest.shards.get(&key).is_some_and(|shard| row.end() <= shard.trimmed) {
+            continue;
+        }
+        let neighbours = chunks.entry(key).or_default();
+        if neighbours.back().is_some_and(|last| last.row.end() != row.first) {
+            return Err(OpenError::corrupt(
+                &name.index_path(),
+                index::position(entry),
+                format!("a chunk of {key} does not follow the one before it"),
+            ));
+        }
+        neighbours.push_back(ChunkRef { segment: Arc::clone(&segment), row });
+    }
+    Ok(())
+}
+
+/// Every shard's chunks end where the checkpoint says.
+pub(crate) fn check_ends(chunks: &Chunks, manifest: &Manifest) -> Result<(), OpenError> {
+    for (key, neighbours) in chunks {
         let last = neighbours.back().expect("a shard is listed with its first chunk");
         if manifest.shards.get(key).is_none_or(|row| row.next != last.row.end()) {
             return Err(OpenError::corrupt(
@@ -204,14 +244,14 @@ async fn load_chunks(
             ));
         }
     }
-    Ok(chunks)
+    Ok(())
 }
 
 /// The shards as of the log's end, with their runs in memory.
-fn rebuild_shards(
+pub(crate) fn rebuild_shards(
     manifest: &Manifest,
     batches: &[Arc<Batch>],
-    chunks: &mut BTreeMap<ShardKey, VecDeque<ChunkRef>>,
+    chunks: &mut Chunks,
 ) -> Result<(Vec<Arc<Shard>>, BTreeSet<StreamId>), OpenError> {
     let mut state = Manifest { streams: BTreeMap::new(), ..manifest.clone() };
     let mut shards: BTreeMap<ShardKey, Arc<Shard>> = BTreeMap::new();

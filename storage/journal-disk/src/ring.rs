@@ -23,6 +23,8 @@ struct State {
     slots: Vec<Entry>,
     /// Where the log is; nothing before the first slot is entered.
     current: Option<u32>,
+    entered: u64,
+    wraps: u64,
 }
 
 struct Entry {
@@ -39,6 +41,10 @@ pub(crate) struct RingFigures {
     pub(crate) slots: u32,
     pub(crate) free: u32,
     pub(crate) bytes: u64,
+    /// How often the log went on in another slot since the start…
+    pub(crate) entered: u64,
+    /// …and of these, in one before the last one's place.
+    pub(crate) wraps: u64,
 }
 
 impl Ring {
@@ -52,7 +58,7 @@ impl Ring {
         for (place, entry) in slots.iter().enumerate() {
             assert_eq!(place, entry.slot.index as usize, "slots are numbered without gaps");
         }
-        Ring { state: Mutex::new(State { slots, current }), freed: Notify::new() }
+        Ring { state: Mutex::new(State { slots, current, entered: 0, wraps: 0 }), freed: Notify::new() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -78,6 +84,8 @@ impl Ring {
         entry.oldest = position;
         entry.newest = Some(position);
         let slot = Arc::clone(&entry.slot);
+        state.entered += 1;
+        state.wraps += u64::from(state.current.is_some_and(|last| slot.index < last));
         state.current = Some(slot.index);
         Some(slot)
     }
@@ -121,6 +129,8 @@ impl Ring {
             slots: state.slots.len() as u32,
             free: state.slots.iter().filter(|entry| entry.newest.is_none()).count() as u32,
             bytes: state.slots.iter().map(|entry| entry.slot.bytes).sum(),
+            entered: state.entered,
+            wraps: state.wraps,
         }
     }
 

@@ -17,6 +17,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use thalweg_system::disk::Access;
+use thalweg_system::planted::{Bug, is_planted};
 use thalweg_system::{Disk, DiskError, DiskFile};
 use thalweg_types::ShardIndex;
 
@@ -148,6 +149,10 @@ impl<'a> SegmentWriter<'a> {
         self.name
     }
 
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// Appends a chunk of these runs.
     ///
     /// # Panics
@@ -251,7 +256,7 @@ impl Written {
         // past the cache is there already, and the second finds nothing to do.
         self.index.sync().await?;
         self.data.sync().await?;
-        if self.is_new {
+        if self.is_new && !is_planted(Bug::DirectoryNotSynced) {
             disk.sync_directory(&segment::directory(self.name.stream)).await?;
         }
         Ok(())

@@ -156,6 +156,25 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// For tests with real requests: small enough for the ring to wrap, chunks to be cut and segments to roll all the time,
+    /// and large enough for requests of 160 KiB.
+    pub fn small() -> Self {
+        Settings {
+            slot_bytes_first: 360 * KIB as u64,
+            slot_bytes: 368 * KIB as u64,
+            ring_bytes_max: 1500 * KIB as u64,
+            batch_bytes_max: 16 * KIB,
+            request_bytes_max: 160 * KIB,
+            undrained_bytes_max: 512 * KIB,
+            drain_start_bytes: 64 * KIB,
+            drain_bytes_max: 48 * KIB,
+            drained_percent: 125,
+            drain_bytes_per_second_min: MIB as u64,
+            chores_interval: Duration::from_millis(100),
+            ..Settings::tiny()
+        }
+    }
+
     /// For tests: a ring of slots of 40 KiB, segments of 64 KiB, chunks of 4 KiB, everything else to that measure.
     pub fn tiny() -> Self {
         Settings {

@@ -79,6 +79,16 @@ pub(crate) struct Superblocks {
     current: Superblock,
 }
 
+/// What the two files say.
+pub(crate) struct Looked {
+    /// Those that are there.
+    files: Vec<(&'static str, Arc<dyn DiskFile>)>,
+    /// The newer whole one.
+    pub(crate) current: Option<Superblock>,
+    /// What is wrong with one that is not whole, or not there.
+    pub(crate) damaged: Option<OpenError>,
+}
+
 /// What a start finds.
 pub(crate) enum Found {
     /// Neither is whole. Before the first slot exists that means that no journal was ever made here, or that its
@@ -108,8 +118,8 @@ impl Superblocks {
         Ok(Superblocks { files, current: first })
     }
 
-    /// Reads both and believes the newer whole one.
-    pub(crate) async fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
+    /// Reads both, and changes nothing.
+    pub(crate) async fn look(disk: &dyn Disk) -> Result<Looked, OpenError> {
         let mut files = Vec::with_capacity(2);
         let mut whole: Option<Superblock> = None;
         let mut damaged = None;
@@ -144,7 +154,13 @@ impl Superblocks {
             }
             files.push((path, file));
         }
-        let Some(current) = whole else {
+        Ok(Looked { files, current: whole, damaged })
+    }
+
+    /// Reads both and believes the newer whole one.
+    pub(crate) async fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
+        let Looked { files, current, damaged } = Self::look(disk).await?;
+        let Some(current) = current else {
             return Ok(Found::Nothing {
                 reason: damaged.expect("neither is whole, so that one has a reason"),
             });

@@ -12,6 +12,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::buffer::ALIGNMENT;
 use crate::disk::{Access, DiskError, DiskErrorKind, DiskFile, around, assert_aligned};
+use crate::planted::{Bug, is_planted};
 use crate::{AlignedBuffer, BoxFuture};
 
 /// How `write_durable` reaches stable storage on [`Access::Recycled`] files. Displays as a line for start-up.
@@ -145,7 +146,11 @@ fn write_durable_all(file: &File, durability: &Durability, offset: u64, bytes: &
             file.sync_data()
         }
         Durability::Direct { alignment } => {
-            write_direct_all(file, *alignment, offset, bytes, ReadWriteFlags::DSYNC)
+            let flags = match is_planted(Bug::DurableFlagDropped) {
+                true => ReadWriteFlags::empty(),
+                false => ReadWriteFlags::DSYNC,
+            };
+            write_direct_all(file, *alignment, offset, bytes, flags)
         }
     }
 }

@@ -1,0 +1,73 @@
+//! `thalweg check`: whether everything in a data directory that no server uses is as it was written.
+
+use std::path::{Path, PathBuf};
+
+use thalweg_journal_disk::Checked;
+use thalweg_system::os::OsDisk;
+
+use crate::compose::CATALOG_DIRECTORY;
+use crate::start_error::StartError;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR", env = "THALWEG_DATA_DIR", default_value = "./thalweg-data")]
+    data_dir: PathBuf,
+}
+
+/// Reads everything, changes nothing, and prints what there is and what is damaged; whether nothing is.
+///
+/// # Errors
+/// The directory cannot be read, is not there, or a server uses it.
+#[allow(clippy::disallowed_methods)] // nothing is made where nothing is
+pub(crate) fn run(args: &CheckArgs) -> Result<bool, StartError> {
+    let directory = &args.data_dir;
+    if !directory.is_dir() {
+        return Err(StartError::NoDirectory(directory.display().to_string()));
+    }
+    let disk = OsDisk::open(directory)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime without events always starts");
+    let failed = |source| StartError::Journal { directory: directory.display().to_string(), source };
+    let checked = runtime.block_on(thalweg_journal_disk::check(&disk)).map_err(failed)?;
+    let catalog = runtime.block_on(thalweg_catalog_disk::check(&disk, CATALOG_DIRECTORY));
+    if let Err(thalweg_catalog_disk::OpenError::Disk(error)) = catalog {
+        return Err(error.into());
+    }
+    let catalog = catalog.err().map(|error| error.to_string());
+    print!("{}", report(directory, &checked, catalog.as_deref()));
+    Ok(checked.damage.is_empty() && catalog.is_none())
+}
+
+/// For people, and the lines that begin with `DAMAGED` for scripts.
+fn report(directory: &Path, checked: &Checked, catalog: Option<&str>) -> String {
+    let Checked { checkpoint, through, batches, head, shards, segments, chunks, records, bytes, .. } =
+        checked;
+    let mut text = format!("{}\n", directory.display());
+    text += &format!("checkpoint {checkpoint} has all batches up to {through}, for {shards} shards\n");
+    text += &match checked.is_clean {
+        true => "the ring holds nothing newer: the server ended in good order\n".to_owned(),
+        false => {
+            format!("the ring holds {batches} batches with records or changes behind that, up to {head}\n")
+        }
+    };
+    text += &format!("{segments} segments hold {chunks} chunks of {records} records, {bytes} bytes\n");
+    for note in &checked.notes {
+        text += &format!("note: {note}\n");
+    }
+    let damage: Vec<String> = catalog
+        .map(str::to_owned)
+        .into_iter()
+        .chain(checked.damage.iter().map(ToString::to_string))
+        .collect();
+    for damage in &damage {
+        text += &format!("DAMAGED: {damage}\n");
+    }
+    text += &match damage.len() {
+        0 => "everything checks out\n".to_owned(),
+        1 => "1 place is damaged\n".to_owned(),
+        count => format!("{count} places are damaged\n"),
+    };
+    text
+}

@@ -1,0 +1,95 @@
+//! `thalweg check` on directories that real servers left.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a test of a whole program: files
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use support::{Finished, Server, command, run};
+use tempfile::TempDir;
+
+/// Where a server puts its data unless told otherwise, below the directory it is started in.
+const DATA: &str = "thalweg-data";
+
+/// A directory in which a server wrote some records and ended by this signal.
+fn directory(signal: &str) -> TempDir {
+    let mut server = Server::start(&["--create-stream", "orders:2"]);
+    let text: String = (0..5_000).map(|n| format!("line {n}\n")).collect();
+    server.run_with_input(&["put", "orders"], text.as_bytes()).ok();
+    server.running.signal(signal);
+    server.running.finish();
+    server.directory
+}
+
+fn check(directory: &TempDir) -> Finished {
+    run(&mut command(directory.path(), &["check"]), b"")
+}
+
+/// All files below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(directory).expect("it is there").map(|entry| entry.expect("it can be read").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn what_servers_leave_checks_out() {
+    for (signal, ring) in [("TERM", "the ring holds nothing newer"), ("KILL", "the ring holds")] {
+        let directory = directory(signal);
+        let finished = check(&directory).ok();
+        assert!(finished.text().contains(ring), "{}", finished.text());
+        assert!(finished.text().ends_with("everything checks out\n"), "{}", finished.text());
+    }
+}
+
+#[test]
+fn a_check_changes_nothing() {
+    let directory = directory("KILL");
+    let data = directory.path().join(DATA);
+    let content = || -> Vec<_> {
+        let mut all: Vec<_> = files(&data)
+            .into_iter()
+            .filter(|path| !path.ends_with("LOCK"))
+            .map(|path| (path.clone(), fs::read(path).expect("it is a file")))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = content();
+    check(&directory).ok();
+    assert!(before == content(), "files differ after a check");
+}
+
+#[test]
+fn a_damaged_byte_is_named_with_the_records_it_costs() {
+    let directory = directory("TERM");
+    let segments = files(&directory.path().join(DATA).join("seg"));
+    let longest = segments.iter().max_by_key(|path| fs::metadata(path).expect("it is there").len());
+    let path = longest.expect("a clean end drains everything");
+    let file = fs::File::options().read(true).write(true).open(path).expect("it is there");
+    let at = file.metadata().expect("it is open").len() / 2;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).expect("it is inside");
+    file.write_all_at(&[!byte[0]], at).expect("it is inside");
+
+    let finished = check(&directory);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let damaged: Vec<&str> = finished.text().lines().filter(|line| line.starts_with("DAMAGED: ")).collect();
+    let name =
+        path.strip_prefix(directory.path().join(DATA)).expect("it is below").to_str().expect("plain names");
+    assert_eq!(damaged.len(), 1, "{}", finished.text());
+    assert!(damaged[0].contains(name) && damaged[0].contains(" byte "), "{}", damaged[0]);
+    assert!(damaged[0].contains("(records "), "{}", damaged[0]);
+}
+
+#[test]
+fn a_directory_in_use_or_not_there_is_refused() {
+    let server = Server::start(&["--create-stream", "orders"]);
+    check(&server.directory).check_failure(1, &["is using it"]);
+    let empty = TempDir::new().expect("there is a folder for temporary files");
+    check(&empty).check_failure(1, &["there is no data directory", DATA]);
+    assert_eq!(files(empty.path()), Vec::<PathBuf>::new(), "nothing was made");
+}
