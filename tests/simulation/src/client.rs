@@ -1,14 +1,24 @@
-//! A caller of the API: HTTP/1.1 and JSON over the simulated network. It never retries by itself; what it does not know
-//! it says.
+//! A caller of the API: HTTP/1.1 and JSON over whatever connects it with the server. It never retries by itself; what it
+//! does not know it says.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use thalweg_system::Clock;
-use thalweg_system::simulated::ManualClock;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use thalweg_system::{BoxFuture, Clock};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::network::{End, Network};
+/// What clients and the server speak over.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
+
+/// How clients come to the server.
+pub(crate) trait Road: Send + Sync + 'static {
+    /// A connection; `None` when nobody listens.
+    fn connect(&self) -> BoxFuture<'_, Option<Box<dyn Connection>>>;
+}
 
 /// What came of a call.
 #[derive(Clone, Debug)]
@@ -24,11 +34,12 @@ pub(crate) enum Outcome {
 }
 
 pub(crate) struct Client {
-    network: Network,
-    clock: ManualClock,
+    road: Arc<dyn Road>,
+    clock: Arc<dyn Clock>,
     /// How long it waits for an answer.
     patience: Duration,
-    connection: Option<End>,
+    calls: Arc<AtomicU64>,
+    connection: Option<Box<dyn Connection>>,
 }
 
 /// Why an exchange has no answer.
@@ -41,8 +52,14 @@ impl From<std::io::Error> for Broken {
 }
 
 impl Client {
-    pub(crate) fn new(network: &Network, clock: &ManualClock, patience: Duration) -> Client {
-        Client { network: network.clone(), clock: clock.clone(), patience, connection: None }
+    /// It counts its calls in `calls`.
+    pub(crate) fn new(
+        road: Arc<dyn Road>,
+        clock: Arc<dyn Clock>,
+        patience: Duration,
+        calls: Arc<AtomicU64>,
+    ) -> Client {
+        Client { road, clock, patience, calls, connection: None }
     }
 
     /// Calls an operation.
@@ -50,11 +67,14 @@ impl Client {
     /// # Panics
     /// When the answer is not JSON, or has a status that no operation answers.
     pub(crate) async fn call(&mut self, operation: &str, body: &Value) -> Outcome {
-        let mut connection = match self.connection.take().or_else(|| self.network.connect()) {
+        let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => return Outcome::NoServer,
+            None => match self.road.connect().await {
+                Some(connection) => connection,
+                None => return Outcome::NoServer,
+            },
         };
-        self.network.count_call();
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let body = body.to_string();
         let request = format!(
             "POST / HTTP/1.1\r\nhost: simulation\r\ncontent-type: application/x-amz-json-1.1\r\n\
@@ -84,7 +104,7 @@ impl Client {
 }
 
 /// Sends a request and reads its answer: the status and the body.
-async fn exchange(connection: &mut End, request: &[u8]) -> Result<(u16, Vec<u8>), Broken> {
+async fn exchange(connection: &mut Box<dyn Connection>, request: &[u8]) -> Result<(u16, Vec<u8>), Broken> {
     connection.write_all(request).await?;
     let mut received = Vec::new();
     let head = loop {
@@ -103,7 +123,7 @@ async fn exchange(connection: &mut End, request: &[u8]) -> Result<(u16, Vec<u8>)
     Ok((status, received[head..head + length].to_vec()))
 }
 
-async fn receive(connection: &mut End, received: &mut Vec<u8>) -> Result<(), Broken> {
+async fn receive(connection: &mut Box<dyn Connection>, received: &mut Vec<u8>) -> Result<(), Broken> {
     match connection.read_buf(received).await? {
         0 => Err(Broken),
         _ => Ok(()),

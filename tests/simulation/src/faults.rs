@@ -15,18 +15,21 @@ use crate::world::World;
 const CALM_MILLIS_MAX: u64 = 1_500;
 /// How many turns of the scheduler pass then, so that a crash comes at any await.
 const TURNS_MAX: u64 = 300;
+/// A few of them, in which a write begins.
+const TURNS_FEW_MAX: u64 = 40;
 /// In how many calls to the disk it stops: a life makes some hundreds.
 const DISK_CALLS_MAX: u64 = 300;
 /// One of so many calls of a kind fails: some kinds are rare.
 const FAILING_CALLS_MAX: u64 = 10;
 /// For how long a disk is slow, full or failing.
 const TROUBLE_MILLIS_MAX: u64 = 600;
+const LONG_TROUBLE_MILLIS_MAX: u64 = 10_000;
 /// A start is cut short within so many calls.
 const START_CALLS_MAX: u64 = 80;
 /// The wall clock is set by so much at most; expiry believes jumps ahead of less than an hour at once.
 const LEAP_SECONDS_MAX: u64 = 50 * 60;
 /// So much time passes at once, so that records expire.
-const HOURS_MAX: u64 = 12;
+const HOURS_MAX: u64 = 36;
 /// What is left on a volume that fills up.
 const ROOM_LEFT_MAX: u64 = 200 << 10;
 
@@ -91,24 +94,35 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
             let before = machine.disk.calls_of(kind);
             machine.disk.hold(kind);
             trouble(world).await;
+            if random.one_in(4) {
+                // Until nothing is left that can be done without it.
+                world.pause(LONG_TROUBLE_MILLIS_MAX).await;
+            }
             if machine.disk.calls_of(kind) > before {
                 world.count("slow disks");
             }
             if random.one_in(2) {
                 // What is under way then is neither answered nor durable, and may be seen after the start.
                 world.count("crashes with a write on its way");
+                if random.one_in(2) {
+                    // What waited for it comes in one write.
+                    machine.disk.release();
+                    turns(random.below(TURNS_FEW_MAX)).await;
+                    machine.disk.hold(CallKind::WriteDurable);
+                    turns(random.below(TURNS_FEW_MAX)).await;
+                }
                 crash(world, machine).await;
             } else {
                 machine.disk.release();
             }
         }
         8 => {
-            world.clock.advance(Duration::from_secs(random.below(HOURS_MAX * 3600)));
+            machine.clock.advance(Duration::from_secs(random.below(HOURS_MAX * 3600)));
             world.count("hours that pass");
             calm(world).await;
         }
         _ => {
-            leap(world);
+            leap(machine);
             calm(world).await;
             machine.shut_down().await;
             world.count("ends in good order");
@@ -119,23 +133,21 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
 
 async fn calm(world: &World) {
     world.pause(CALM_MILLIS_MAX).await;
-    for _ in 0..world.random.below(TURNS_MAX) {
-        turn().await;
-    }
+    turns(world.random.below(TURNS_MAX)).await;
 }
 
 async fn trouble(world: &World) {
     world.pause(TROUBLE_MILLIS_MAX).await;
 }
 
-/// Lets others run.
-async fn turn() {
-    let mut is_over = false;
+/// Lets others run so many times.
+async fn turns(count: u64) {
+    let mut left = count;
     poll_fn(|context| {
-        if is_over {
+        if left == 0 {
             return Poll::Ready(());
         }
-        is_over = true;
+        left -= 1;
         context.waker().wake_by_ref();
         Poll::Pending
     })
@@ -143,15 +155,16 @@ async fn turn() {
 }
 
 /// Sets the wall clock, in either direction.
-fn leap(world: &World) {
+fn leap(machine: &Machine) {
+    let world = &machine.world;
     let by = Duration::from_secs(world.random.below(LEAP_SECONDS_MAX));
-    let wall = world.clock.wall();
+    let wall = machine.clock.wall();
     if world.random.one_in(2) {
-        world.clock.set_wall(wall.plus(by));
+        machine.clock.set_wall(wall.plus(by));
         world.history().leapt(by);
         world.count("leaps ahead");
     } else {
-        world.clock.set_wall(wall.minus(by));
+        machine.clock.set_wall(wall.minus(by));
         world.count("leaps back");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! 1. A record that was acknowledged is at its place: shard and sequence number, once, unchanged, until its retention ends.
 //! 2. An attempt that was not acknowledged left its record once or not at all; one that was refused left nothing.
-//! 3. What was seen once is seen again, at the same place, until its retention ends; what is gone is the oldest.
+//! 3. What was seen once is seen again, at the same place, until its retention ends; what is gone is the oldest, and stays
+//!    gone, unless the clock is set back.
 //! 4. In a shard sequence numbers grow and arrival times do not go back. A put that began after another one of its shard,
 //!    or of its partition key, was acknowledged has the greater number.
 //! 5. Nothing is there that nobody put.
@@ -11,11 +12,12 @@
 //! A broken rule panics.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use thalweg_system::Clock;
-use thalweg_system::simulated::ManualClock;
+use thalweg_types::Timestamp;
 
 /// Data that no record of ours is shorter than: its number.
 pub(crate) const DATA_BYTES_MIN: usize = 8;
@@ -23,8 +25,11 @@ pub(crate) const DATA_BYTES_MIN: usize = 8;
 /// How long a record is kept at least, unless a stream is told to keep it longer.
 const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
 
+#[derive(Clone)]
 pub(crate) struct History {
-    clock: ManualClock,
+    clock: Arc<dyn Clock>,
+    /// What changes what a server must have, if that is wanted.
+    recorder: Option<Recorder>,
     streams: BTreeMap<String, StreamHistory>,
     /// Of the newest record.
     serial: u64,
@@ -36,6 +41,29 @@ pub(crate) struct History {
 
 /// A moment in the history.
 pub(crate) type Moment = u64;
+
+/// Takes down events, with the time at which they were known.
+type Recorder = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What changes what a server must have.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    CreateAsked(String),
+    Created(String),
+    DeleteAsked(String),
+    Deleted(String),
+    /// An attempt to put these into a stream began.
+    Asked(String, Vec<Put>),
+    /// An attempt to put this record was refused.
+    Refused(String, Put),
+    /// A record is known to be in this shard, with this number: it was acknowledged, or seen.
+    Placed {
+        stream: String,
+        shard: String,
+        number: String,
+        record: u64,
+    },
+}
 
 /// A record as it was put.
 #[derive(Clone, Debug)]
@@ -55,7 +83,7 @@ pub(crate) struct Seen {
     pub(crate) arrival_millis: i64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct StreamHistory {
     /// CREATING has been acknowledged.
     is_created: bool,
@@ -66,6 +94,7 @@ struct StreamHistory {
     keys: BTreeMap<String, Order>,
 }
 
+#[derive(Clone)]
 struct Sent {
     put: Put,
     /// When it was first asked for, in monotonic time, and how far the wall clock had leapt by then.
@@ -76,15 +105,24 @@ struct Sent {
     places: u32,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct ShardHistory {
     /// The records by sequence number: all numbers have as many digits.
     known: BTreeMap<String, u64>,
     order: Order,
+    gone: Vec<Gone>,
+}
+
+/// A read found everything up to this number gone.
+#[derive(Clone)]
+struct Gone {
+    moment: Moment,
+    wall: Timestamp,
+    number: String,
 }
 
 /// The greatest number acknowledged by each moment at which it grew.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Order(Vec<(Moment, String)>);
 
 impl Order {
@@ -131,8 +169,43 @@ pub(crate) fn records_in(answer: &Value) -> Vec<Seen> {
 }
 
 impl History {
-    pub(crate) fn new(clock: ManualClock) -> History {
-        History { clock, streams: BTreeMap::new(), serial: 0, moments: 0, leaps: Duration::ZERO }
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> History {
+        History {
+            clock,
+            recorder: None,
+            streams: BTreeMap::new(),
+            serial: 0,
+            moments: 0,
+            leaps: Duration::ZERO,
+        }
+    }
+
+    /// Takes down every event from now on.
+    pub(crate) fn record(&mut self, recorder: impl Fn(Event) + Send + Sync + 'static) {
+        self.recorder = Some(Arc::new(recorder));
+    }
+
+    fn happened(&self, event: impl FnOnce() -> Event) {
+        if let Some(recorder) = &self.recorder {
+            recorder(event());
+        }
+    }
+
+    /// Lets what was recorded happen again.
+    pub(crate) fn repeat(&mut self, event: &Event) {
+        match event {
+            Event::CreateAsked(name) => drop(self.streams.insert(name.clone(), StreamHistory::default())),
+            Event::Created(name) => self.created(name),
+            Event::DeleteAsked(name) => self.ask_delete(name),
+            Event::Deleted(name) => self.deleted(name),
+            Event::Asked(stream, puts) => {
+                self.ask(stream, puts);
+                let newest = puts.iter().map(|put| put.record).max();
+                self.serial = self.serial.max(newest.unwrap_or(0));
+            }
+            Event::Refused(stream, put) => self.refused(stream, put),
+            Event::Placed { stream, shard, number, record } => self.place(stream, shard, number, *record),
+        }
     }
 
     /// The wall clock was set ahead by so much.
@@ -153,19 +226,23 @@ impl History {
     pub(crate) fn ask_create(&mut self) -> String {
         let name = format!("stream-{}", self.streams.len() + 1);
         self.streams.insert(name.clone(), StreamHistory::default());
+        self.happened(|| Event::CreateAsked(name.clone()));
         name
     }
 
     pub(crate) fn created(&mut self, name: &str) {
         self.stream(name).is_created = true;
+        self.happened(|| Event::Created(name.to_owned()));
     }
 
     pub(crate) fn ask_delete(&mut self, name: &str) {
         self.stream(name).delete_asked = true;
+        self.happened(|| Event::DeleteAsked(name.to_owned()));
     }
 
     pub(crate) fn deleted(&mut self, name: &str) {
         self.stream(name).is_deleted = true;
+        self.happened(|| Event::Deleted(name.to_owned()));
     }
 
     pub(crate) fn is_deleted(&mut self, name: &str) -> bool {
@@ -204,6 +281,11 @@ impl History {
         self.serial
     }
 
+    /// A read begins.
+    pub(crate) fn ask_read(&mut self) -> Moment {
+        self.next_moment()
+    }
+
     /// An attempt to put these begins.
     pub(crate) fn ask(&mut self, stream: &str, puts: &[Put]) -> Moment {
         let (since, leaps) = (self.clock.monotonic(), self.leaps);
@@ -212,6 +294,7 @@ impl History {
             let new = || Sent { put: put.clone(), since, leaps, attempts: 0, places: 0 };
             records.entry(put.record).or_insert_with(new).attempts += 1;
         }
+        self.happened(|| Event::Asked(stream.to_owned(), puts.to_vec()));
         self.next_moment()
     }
 
@@ -220,6 +303,7 @@ impl History {
         let sent = self.stream(stream).records.get_mut(&put.record).expect("it was asked for");
         sent.attempts -= 1;
         assert!(sent.places <= sent.attempts, "record {} of {stream} is there, and was refused", put.record);
+        self.happened(|| Event::Refused(stream.to_owned(), put.clone()));
     }
 
     /// An attempt that began at `began` was acknowledged.
@@ -260,10 +344,20 @@ impl History {
             sent.places,
             sent.attempts
         );
+        let (stream, shard, number) = (stream.to_owned(), shard.to_owned(), number.to_owned());
+        self.happened(|| Event::Placed { stream, shard, number, record });
     }
 
-    /// Records that came one after the other from a shard. Those behind `after` come first, or, without that, any.
-    pub(crate) fn seen(&mut self, stream: &str, shard: &str, after: Option<&str>, seen: &[Seen]) {
+    /// Records that came one after the other from a shard, in a read that began at `began`. Those behind `after` come
+    /// first, or, without that, any.
+    pub(crate) fn seen(
+        &mut self,
+        stream: &str,
+        shard: &str,
+        began: Moment,
+        after: Option<&str>,
+        seen: &[Seen],
+    ) {
         for pair in seen.windows(2) {
             let (one, next) = (&pair[0], &pair[1]);
             assert!(one.sequence_number < next.sequence_number, "numbers of {shard} of {stream} grow");
@@ -279,13 +373,29 @@ impl History {
             assert!(one.data == data_of(record, put.data_bytes), "record {record} of {stream} has its data");
         }
         let (Some(first), Some(last)) = (seen.first(), seen.last()) else { return };
+        self.check_gone(stream, shard, began, first);
         let from = after.map_or_else(|| first.sequence_number.clone(), str::to_owned);
         self.check_whole(stream, shard, &from, after.is_none(), Some(&last.sequence_number), seen);
     }
 
-    /// Everything that a shard has.
-    pub(crate) fn all(&mut self, stream: &str, shard: &str, seen: &[Seen]) {
-        self.seen(stream, shard, None, seen);
+    /// What was gone when a read began is not what it sees.
+    fn check_gone(&mut self, stream: &str, shard: &str, began: Moment, first: &Seen) {
+        let wall = self.clock.wall();
+        let gone = &self.stream(stream).shards[shard].gone;
+        let back = gone
+            .iter()
+            .find(|gone| gone.moment < began && gone.wall <= wall && first.sequence_number <= gone.number);
+        if let Some(gone) = back {
+            panic!(
+                "{} of {shard} of {stream} is back: all up to {} was gone",
+                first.sequence_number, gone.number
+            );
+        }
+    }
+
+    /// Everything that a shard has, in a read that began at `began`.
+    pub(crate) fn all(&mut self, stream: &str, shard: &str, began: Moment, seen: &[Seen]) {
+        self.seen(stream, shard, began, None, seen);
         self.check_whole(stream, shard, "", true, None, seen);
     }
 
@@ -300,8 +410,10 @@ impl History {
         seen: &[Seen],
     ) {
         let (now, leaps) = (self.clock.monotonic(), self.leaps);
+        let (moment, wall) = (self.next_moment(), self.clock.wall());
         let streams = self.stream(stream);
-        let Some(history) = streams.shards.get(shard) else { return };
+        let Some(history) = streams.shards.get_mut(shard) else { return };
+        let mut gone = None;
         let mut seen = seen.iter().map(|one| one.sequence_number.as_str()).peekable();
         let mut any_seen = false;
         for (number, record) in history.known.range(from.to_owned()..) {
@@ -322,6 +434,12 @@ impl History {
                 "record {record} at {number} of {shard} of {stream}, {} s old, is gone",
                 age.as_secs()
             );
+            gone = Some(number.clone());
+        }
+        if let Some(number) = gone
+            && history.gone.last().is_none_or(|last| last.number < number)
+        {
+            history.gone.push(Gone { moment, wall, number });
         }
     }
 
@@ -338,7 +456,7 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use thalweg_types::Timestamp;
+    use thalweg_system::simulated::ManualClock;
 
     use super::*;
 
@@ -366,7 +484,7 @@ mod tests {
     #[track_caller]
     fn check(holds: bool, act: impl FnOnce(&mut History, &ManualClock)) {
         let clock = ManualClock::new(Timestamp::ZERO);
-        let mut history = History::new(clock.clone());
+        let mut history = History::new(Arc::new(clock.clone()));
         let stream = history.ask_create();
         assert_eq!(stream, "stream-1");
         for record in 1..=2 {
@@ -378,41 +496,66 @@ mod tests {
         assert_eq!(outcome.is_ok(), holds);
     }
 
+    fn all(history: &mut History, seen: &[Seen]) {
+        let began = history.ask_read();
+        history.all("stream-1", SHARD, began, seen);
+    }
+
+    /// Sees these behind a number.
+    fn see(history: &mut History, after: u64, seen: &[Seen]) {
+        let began = history.ask_read();
+        history.seen("stream-1", SHARD, began, Some(&number(after)), seen);
+    }
+
     #[test]
     fn a_checker_that_finds_nothing_is_none() {
         let day = Duration::from_secs(24 * 3600);
-        check(true, |history, _| history.all("stream-1", SHARD, &[seen(1, 10), seen(2, 20)]));
-        check(true, |history, _| history.all("stream-1", SHARD, &[seen(1, 10), seen(3, 15), seen(2, 20)]));
+        check(true, |history, _| all(history, &[seen(1, 10), seen(2, 20)]));
+        check(true, |history, _| all(history, &[seen(1, 10), seen(3, 15), seen(2, 20)]));
         // Lost, doubled, never put, another one, in another order.
-        check(false, |history, _| history.all("stream-1", SHARD, &[seen(1, 10)]));
-        check(false, |history, _| history.all("stream-1", SHARD, &[seen(1, 10), seen(2, 20), seen(2, 30)]));
-        check(false, |history, _| history.all("stream-1", SHARD, &[seen(1, 10), seen(2, 20), seen(4, 30)]));
-        check(false, |history, _| history.all("stream-1", SHARD, &[seen(2, 10), seen(2, 20)]));
-        check(false, |history, _| history.all("stream-1", SHARD, &[seen(2, 20), seen(1, 10)]));
+        check(false, |history, _| all(history, &[seen(1, 10)]));
+        check(false, |history, _| all(history, &[seen(1, 10), seen(2, 20), seen(2, 30)]));
+        check(false, |history, _| all(history, &[seen(1, 10), seen(2, 20), seen(4, 30)]));
+        check(false, |history, _| all(history, &[seen(2, 10), seen(2, 20)]));
+        check(false, |history, _| all(history, &[seen(2, 20), seen(1, 10)]));
         // Changed.
         check(false, |history, _| {
             let changed = Seen { data: data_of(1, 11), ..seen(1, 10) };
-            history.all("stream-1", SHARD, &[changed, seen(2, 20)]);
+            all(history, &[changed, seen(2, 20)]);
         });
         // Seen and then gone.
         check(false, |history, _| {
-            history.seen("stream-1", SHARD, Some(&number(20)), &[seen(3, 30)]);
-            history.all("stream-1", SHARD, &[seen(1, 10), seen(2, 20)]);
+            see(history, 20, &[seen(3, 30)]);
+            all(history, &[seen(1, 10), seen(2, 20)]);
         });
         // Old: the oldest may go, and nothing but the oldest.
         check(true, |history, clock| {
             clock.advance(day);
-            history.all("stream-1", SHARD, &[seen(2, 20)]);
+            all(history, &[seen(2, 20)]);
         });
         check(false, |history, clock| {
             clock.advance(day);
-            history.all("stream-1", SHARD, &[seen(1, 10), seen(3, 30)]);
+            all(history, &[seen(1, 10), seen(3, 30)]);
+        });
+        // Gone and back; unless the read was under way before, or the clock was set back.
+        check(false, |history, clock| {
+            clock.advance(day);
+            all(history, &[seen(2, 20)]);
+            all(history, &[seen(1, 10), seen(2, 20)]);
+        });
+        check(true, |history, clock| {
+            clock.advance(day);
+            let before = history.ask_read();
+            all(history, &[seen(2, 20)]);
+            history.all("stream-1", SHARD, before, &[seen(1, 10), seen(2, 20)]);
+            clock.set_wall(Timestamp::ZERO);
+            all(history, &[seen(1, 10), seen(2, 20)]);
         });
         // Passed over.
-        check(false, |history, _| history.seen("stream-1", SHARD, Some(&number(10)), &[seen(3, 30)]));
+        check(false, |history, _| see(history, 10, &[seen(3, 30)]));
         // Refused, and there.
         check(false, |history, _| {
-            history.seen("stream-1", SHARD, Some(&number(20)), &[seen(3, 30)]);
+            see(history, 20, &[seen(3, 30)]);
             history.refused("stream-1", &put(3));
         });
         // A later put with a smaller number.

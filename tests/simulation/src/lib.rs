@@ -11,6 +11,12 @@
 //!    verify       reads everything there is, and compares
 //!  history      what was asked, answered and seen; the rules
 //!  counters     what a campaign has met
+//!  flips        every bit of a data directory, flipped
+//!    log          what a server says of it
+//!  kills        the real program on a real disk, killed while the actors use it
+//!  power_cuts   its calls to the disk traced, and the power cut at each of them
+//!  full_disks   the real program on a volume that is filled and freed
+//!    process      the real program, and the way to it
 //! ```
 //!
 //! What breaks a rule panics, with the seed in the message of whoever runs it.
@@ -19,12 +25,22 @@ mod actors;
 mod client;
 mod counters;
 mod faults;
+mod flips;
+mod full_disks;
 mod history;
+mod kills;
+mod log;
 mod machine;
 mod network;
+mod power_cuts;
+mod process;
 mod run;
 mod verify;
 mod world;
 
 pub use counters::Counters;
+pub use flips::{End, Tally, flips};
+pub use full_disks::{Tenant, full_disks};
+pub use kills::{Victim, kills};
+pub use power_cuts::{Traced, power_cuts};
 pub use run::{Options, run};

@@ -1,4 +1,5 @@
-//! A simulated machine and the server on it: put together as the real one is, over a disk that outlives it.
+//! A simulated machine and the server on it: put together as the real one is, over a disk that outlives it; and the world
+//! that uses it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +9,27 @@ use thalweg_catalog::Catalog;
 use thalweg_catalog_disk::DiskCatalog;
 use thalweg_gateway::Gateway;
 use thalweg_journal::Journal;
-use thalweg_journal_disk::DiskJournal;
+use thalweg_journal_disk::{DiskJournal, Settings};
 use thalweg_streams::{Components, Streams};
-use thalweg_system::simulated::{CallKind, Crash, SeededRandom, SimulatedDisk, SimulatedSpawn};
+use thalweg_system::simulated::{CallKind, Crash, ManualClock, SeededRandom, SimulatedDisk, SimulatedSpawn};
 use thalweg_system::{Clock, Disk, Random};
 
-use crate::world::World;
+use crate::network::Network;
+use crate::world::{World, has_much_data};
 
 const KIB: usize = 1024;
+pub(crate) const CATALOG_DIRECTORY: &str = "meta";
 /// How long requests in flight have when the server ends in good order.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Machine {
-    world: Arc<World>,
+    pub(crate) world: Arc<World>,
+    pub(crate) network: Network,
+    pub(crate) clock: ManualClock,
     /// The scheduler of all machines.
     spawn: SimulatedSpawn,
     pub(crate) disk: SimulatedDisk,
+    settings: Settings,
     /// Whether its disks lie about what is durable.
     is_lying: bool,
     random: Arc<SeededRandom>,
@@ -35,24 +41,40 @@ struct Life {
     spawn: SimulatedSpawn,
     gateway: Gateway,
     streams: Arc<Streams>,
-    journal: Arc<dyn Journal>,
+    journal: Arc<DiskJournal>,
     catalog: Arc<dyn Catalog>,
 }
 
 impl Machine {
     /// A machine that has not been started, with an empty disk.
-    pub(crate) fn new(seed: u64, world: &Arc<World>, spawn: &SimulatedSpawn, is_lying: bool) -> Machine {
+    pub(crate) fn new(seed: u64, spawn: &SimulatedSpawn, clock: &ManualClock, is_lying: bool) -> Machine {
         // Blocks as real disks have them, or of the size of a sector.
         let disk = match seed.is_multiple_of(2) {
             true => SimulatedDisk::with_alignment(thalweg_journal_disk::BLOCK_BYTES),
             false => SimulatedDisk::new(),
         };
         disk.lie_about_syncs(is_lying);
+        let settings = journal_settings(has_much_data(seed));
+        Machine { is_lying, ..Machine::on(disk, seed, spawn, clock, settings) }
+    }
+
+    /// A machine that has not been started, with this disk.
+    pub(crate) fn on(
+        disk: SimulatedDisk,
+        seed: u64,
+        spawn: &SimulatedSpawn,
+        clock: &ManualClock,
+        settings: Settings,
+    ) -> Machine {
+        let network = Network::new(seed ^ 0x6e65_7477_6f72_6b00);
         Machine {
-            world: Arc::clone(world),
+            world: World::new(seed, Arc::new(network.clone()), Arc::new(clock.clone()), 100),
+            network,
+            clock: clock.clone(),
             spawn: spawn.clone(),
             disk,
-            is_lying,
+            settings,
+            is_lying: false,
             random: Arc::new(SeededRandom::new(seed ^ 0x6d61_6368_696e_6500)),
             life: None,
         }
@@ -66,7 +88,7 @@ impl Machine {
         let spawn = self.spawn.other_group();
         match self.open(&spawn).await {
             Ok(life) => {
-                self.world.network.listen(life.gateway.clone(), spawn);
+                self.network.listen(life.gateway.clone(), spawn);
                 self.life = Some(life);
                 Ok(())
             }
@@ -78,7 +100,7 @@ impl Machine {
     }
 
     async fn open(&self, spawn: &SimulatedSpawn) -> Result<Life, String> {
-        let clock: Arc<dyn Clock> = Arc::new(self.world.clock.clone());
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let random: Arc<dyn Random> = self.random.clone();
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let catalog = DiskCatalog::open(
@@ -86,8 +108,8 @@ impl Machine {
             spawn,
             Arc::clone(&clock),
             &*random,
-            "meta",
-            catalog_settings(),
+            CATALOG_DIRECTORY,
+            thalweg_catalog_disk::Settings::small(),
         );
         let catalog: Arc<dyn Catalog> = Arc::new(catalog.await.map_err(|error| chain(&error))?);
         let journal = DiskJournal::open(
@@ -95,11 +117,11 @@ impl Machine {
             Arc::clone(&clock),
             Arc::new(spawn.clone()),
             Arc::clone(&random),
-            journal_settings(),
+            self.settings.clone(),
         );
-        let journal: Arc<dyn Journal> = Arc::new(journal.await.map_err(|error| chain(&error))?);
+        let journal = Arc::new(journal.await.map_err(|error| chain(&error))?);
         let components = Components {
-            journal: Arc::clone(&journal),
+            journal: Arc::clone(&journal) as Arc<dyn Journal>,
             catalog: Arc::clone(&catalog),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
@@ -120,11 +142,12 @@ impl Machine {
 
     /// Ends everything where it stands, and leaves of the disk what `how` leaves.
     pub(crate) fn crash(&mut self, how: Crash) {
-        self.world.network.silence();
+        self.network.silence();
         self.count_calls();
         let after = self.disk.crash(how);
         after.lie_about_syncs(self.is_lying);
         if let Some(life) = self.life.take() {
+            self.count_figures(&life);
             life.spawn.kill_tasks();
         }
         self.disk = after;
@@ -138,15 +161,26 @@ impl Machine {
         counters.add("files removed", self.disk.calls_of(CallKind::Unlink));
     }
 
+    /// Notes what the journal did in a life that ends.
+    fn count_figures(&self, life: &Life) {
+        let figures = life.journal.figures();
+        let mut counters = self.world.counters();
+        counters.add("slots entered", figures.slots_entered);
+        counters.add("ring wraps", figures.ring_wraps);
+        counters.add("segments rolled", figures.segments_rolled);
+        counters.add("segments expired", figures.segments_expired);
+    }
+
     /// Ends the server in good order.
     pub(crate) async fn shut_down(&mut self) {
-        self.world.network.silence();
+        self.network.silence();
         let Some(life) = self.life.take() else { return };
+        self.count_figures(&life);
         life.gateway.start_draining();
         tokio::select! {
             biased;
             () = life.gateway.drained() => {}
-            () = self.world.clock.sleep(GRACE) => {}
+            () = self.clock.sleep(GRACE) => {}
         }
         life.streams.shutdown().await;
         life.journal.shutdown().await;
@@ -166,31 +200,20 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Small enough for the ring to wrap, chunks to be cut and segments to roll all the time, large enough for the largest
-/// request that an actor makes.
-fn journal_settings() -> thalweg_journal_disk::Settings {
-    thalweg_journal_disk::Settings {
-        slot_bytes_first: 360 * KIB as u64,
-        slot_bytes: 368 * KIB as u64,
-        ring_bytes_max: 1500 * KIB as u64,
-        batch_bytes_max: 16 * KIB,
-        request_bytes_max: 160 * KIB,
-        undrained_bytes_max: 512 * KIB,
-        drain_start_bytes: 64 * KIB,
-        drain_bytes_max: 48 * KIB,
-        drained_percent: 125,
-        drain_bytes_per_second_min: 1024 * KIB as u64,
-        chores_interval: Duration::from_millis(100),
-        ..thalweg_journal_disk::Settings::tiny()
+/// Where the ring is small the log goes round in it all the time, and waits for draining.
+fn journal_settings(has_small_ring: bool) -> Settings {
+    if !has_small_ring {
+        return Settings::small();
     }
-}
-
-/// Logs fill up soon.
-fn catalog_settings() -> thalweg_catalog_disk::Settings {
-    thalweg_catalog_disk::Settings {
-        log_bytes_initial: 16 << 10,
-        log_bytes_doubled_max: 32 << 10,
-        log_bytes_max: 64 << 10,
-        ..thalweg_catalog_disk::Settings::default()
+    Settings {
+        slot_bytes_first: 96 * KIB as u64,
+        slot_bytes: 96 * KIB as u64,
+        ring_bytes_max: 192 * KIB as u64,
+        batch_bytes_max: 16 * KIB,
+        request_bytes_max: 40 * KIB,
+        undrained_bytes_max: 160 * KIB,
+        drain_start_bytes: 32 * KIB,
+        drain_bytes_max: 32 * KIB,
+        ..Settings::small()
     }
 }

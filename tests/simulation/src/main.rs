@@ -1,15 +1,20 @@
 //! A campaign: many seeds, one after the other, and what they met.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use thalweg_simulation::{Counters, Options, run};
+use thalweg_simulation::{
+    Counters, End, Options, Tenant, Traced, Victim, flips, full_disks, kills, power_cuts, run,
+};
 
 /// Simulates the server from many seeds, with all faults
 #[derive(Debug, Parser)]
 #[command(name = "thalweg-simulation")]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The first seed
     #[arg(long, default_value_t = 1)]
     from: u64,
@@ -22,22 +27,184 @@ struct Arguments {
     /// Every hundredth seed has this many instead
     #[arg(long, default_value_t = 20_000)]
     operations_long: u64,
+    /// Plant one bug after the other instead, and say which seed finds it
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long)]
+    planted: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Flip every bit of a data directory in turn, and start a server on each
+    Flips {
+        /// Of the directory that a crash left, instead of one that was closed in good order
+        #[arg(long)]
+        crashed: bool,
+        /// Only every so many bits
+        #[arg(long, default_value_t = 1)]
+        every: u64,
+        /// Which of these, so that several processes can share the work
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
+    /// Kill a real server on a real disk, over and over, while clients use it
+    Kills {
+        /// The program
+        #[arg(long, value_name = "FILE")]
+        server: PathBuf,
+        /// Where its data goes: the disk under test
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// How often, at least
+        #[arg(long, default_value_t = 1000)]
+        times: u64,
+        /// Calls that the clients make before everything is verified and begins anew
+        #[arg(long, default_value_t = 40_000)]
+        calls: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+    },
+    /// Fill the volume of a real server and free it again, over and over, while clients use it
+    ///
+    /// Mounting a volume takes the rights of root; without them this says so, with exit code 3.
+    FullDisks {
+        /// The program
+        #[arg(long, value_name = "FILE")]
+        server: PathBuf,
+        /// Where the volume goes: a gibibyte
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// How often
+        #[arg(long, default_value_t = 5)]
+        times: u64,
+        /// The server's --disk-reserve, in percent; with 0 it meets the end of the volume itself
+        #[arg(long, default_value_t = 5)]
+        reserve: u64,
+        /// The seed of all chance, but for what real processes do
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Trace a real server's calls to its disk while clients use it, and cut the power at each of them
+    ///
+    /// The program `strace` is needed.
+    PowerCuts {
+        /// The program
+        #[arg(long, value_name = "FILE")]
+        server: PathBuf,
+        /// Where its data goes
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// Calls that the clients make
+        #[arg(long, default_value_t = 20_000)]
+        calls: u64,
+        /// The seed of all chance, but for what real processes do
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Only at every so many calls to the disk
+        #[arg(long, default_value_t = 1)]
+        every: usize,
+        /// Which of these
+        #[arg(long, default_value_t = 0)]
+        from: usize,
+    },
+}
+
+/// The exit code that says that a volume cannot be had here.
+const NO_VOLUME: u8 = 3;
 /// One seed in so many is a long one.
 const LONG_ONE_IN: u64 = 100;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Flips { crashed, every, from }) => {
+            let end = if crashed { End::Crash } else { End::Clean };
+            let tally = flips(end, |number| number % every == from);
+            print!("{tally}");
+            tally.wrong.iter().for_each(|wrong| println!("{wrong}"));
+            return if tally.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Some(Command::Kills { server, data_dir, times, calls, from }) => {
+            let victim = Victim { program: server, folder: data_dir, operations: calls };
+            let mut counters = Counters::default();
+            let mut seed = from;
+            while counters.get("kills") < times {
+                println!("seed {seed}");
+                counters.append(&kills(seed, &victim));
+                seed += 1;
+            }
+            print!("{counters}");
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::FullDisks { server, data_dir, times, reserve, seed }) => {
+            let tenant = Tenant { program: server, folder: data_dir, times, reserve };
+            return match full_disks(seed, &tenant) {
+                Ok(counters) => {
+                    print!("{counters}");
+                    ExitCode::SUCCESS
+                }
+                Err(why) => {
+                    println!("there is no volume: {why}");
+                    ExitCode::from(NO_VOLUME)
+                }
+            };
+        }
+        Some(Command::PowerCuts { server, data_dir, calls, seed, every, from }) => {
+            let traced = Traced { program: server, folder: data_dir, operations: calls, every, from };
+            print!("{}", power_cuts(seed, &traced));
+            return ExitCode::SUCCESS;
+        }
+        None => {}
+    }
+    #[cfg(feature = "planted-bugs")]
+    if arguments.planted {
+        return find_planted(&arguments);
+    }
+    campaign(&arguments)
+}
+
+impl Arguments {
+    fn options(&self, seed: u64) -> Options {
+        let operations = match seed.is_multiple_of(LONG_ONE_IN) {
+            true => self.operations_long,
+            false => self.operations,
+        };
+        Options { operations, is_disk_lying: false }
+    }
+}
+
+/// Fails when a bug is not found in any of the seeds.
+#[cfg(feature = "planted-bugs")]
+fn find_planted(arguments: &Arguments) -> ExitCode {
+    use thalweg_system::planted::{Bug, plant};
+
+    let seeds = arguments.from..arguments.from + arguments.seeds;
+    let mut are_all_found = true;
+    for bug in Bug::SIMULATED {
+        plant(Some(bug));
+        let is_found =
+            |seed: &u64| catch_unwind(AssertUnwindSafe(|| run(*seed, arguments.options(*seed)))).is_err();
+        match seeds.clone().find(is_found) {
+            Some(seed) => println!("{bug:?} is found by seed {seed}"),
+            None => {
+                println!("{bug:?} is NOT FOUND by seeds {seeds:?}");
+                are_all_found = false;
+            }
+        }
+    }
+    if are_all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn campaign(arguments: &Arguments) -> ExitCode {
     let mut counters = Counters::default();
     let mut failed = Vec::new();
     for seed in arguments.from..arguments.from + arguments.seeds {
-        let operations =
-            if seed.is_multiple_of(LONG_ONE_IN) { arguments.operations_long } else { arguments.operations };
-        match catch_unwind(AssertUnwindSafe(|| run(seed, Options { operations, is_disk_lying: false }))) {
+        let options = arguments.options(seed);
+        match catch_unwind(AssertUnwindSafe(|| run(seed, options))) {
             Ok(met) => counters.append(&met),
             Err(_) => {
-                eprintln!("seed {seed} with {operations} operations broke a rule");
+                eprintln!("seed {seed} with {} operations broke a rule", options.operations);
                 failed.push(seed);
             }
         }

@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use thalweg_gateway::Gateway;
-use thalweg_system::Spawn;
 use thalweg_system::simulated::{SeededRandom, SimulatedSpawn};
+use thalweg_system::{BoxFuture, Spawn};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::client::{Connection, Road};
 
 /// What a connection holds in each direction.
 const WINDOW_BYTES: usize = 16 << 10;
@@ -33,7 +35,6 @@ struct State {
     /// One connection in so many is reset at some point; 0: none.
     resets_one_in: u64,
     resets: u64,
-    calls: u64,
 }
 
 impl Network {
@@ -66,18 +67,7 @@ impl Network {
         self.state().resets
     }
 
-    /// A client begins a call.
-    pub(crate) fn count_call(&self) {
-        self.state().calls += 1;
-    }
-
-    /// How many calls were begun.
-    pub(crate) fn calls(&self) -> u64 {
-        self.state().calls
-    }
-
-    /// A connection; `None` when nobody listens.
-    pub(crate) fn connect(&self) -> Option<End> {
+    fn end(&self) -> Option<End> {
         let random = &self.shared.random;
         let state = self.state();
         let (gateway, spawn) = state.server.clone()?;
@@ -93,6 +83,13 @@ impl Network {
         let [ours, theirs] = ends;
         drop(spawn.spawn("connection", Box::pin(async move { gateway.serve_connection(theirs).await })));
         Some(ours)
+    }
+}
+
+impl Road for Network {
+    fn connect(&self) -> BoxFuture<'_, Option<Box<dyn Connection>>> {
+        let end = self.end().map(|end| Box::new(end) as Box<dyn Connection>);
+        Box::pin(std::future::ready(end))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
-use thalweg_system::{BoxFuture, Clock, Spawn};
+use thalweg_system::{BoxFuture, Spawn};
 use thalweg_types::Timestamp;
 
 use crate::actors::{administer, produce, read};
@@ -62,13 +62,13 @@ pub fn run(seed: u64, options: Options) -> Counters {
 fn simulate(seed: u64, options: Options) -> Counters {
     let clock = ManualClock::new(Timestamp::from_seconds(START_SECONDS));
     let spawn = SimulatedSpawn::new(seed, clock.clone());
-    let world = World::new(seed, clock);
-    let mut machine = Machine::new(seed, &world, &spawn, options.is_disk_lying);
+    let mut machine = Machine::new(seed, &spawn, &clock, options.is_disk_lying);
+    let world = Arc::clone(&machine.world);
     spawn.block_on(async {
         machine.start().await.expect("an empty disk is no hindrance");
-        world.network.reset_one_in(RESETS_ONE_IN);
+        machine.network.reset_one_in(RESETS_ONE_IN);
         let running = Arc::new(AtomicUsize::new(0));
-        for actor in actors(&world, options) {
+        for actor in actors(&world, PRODUCERS, options.operations) {
             let left = Arc::clone(&running);
             left.fetch_add(1, Ordering::Relaxed);
             drop(spawn.spawn(
@@ -82,7 +82,7 @@ fn simulate(seed: u64, options: Options) -> Counters {
         while running.load(Ordering::Relaxed) > 0 {
             strike(&world, &mut machine).await;
         }
-        world.network.reset_one_in(0);
+        machine.network.reset_one_in(0);
         verify(&world).await;
         // What was seen now is seen again.
         crash(&world, &mut machine).await;
@@ -94,16 +94,17 @@ fn simulate(seed: u64, options: Options) -> Counters {
     });
     machine.count_calls();
     let mut counters = world.counters().clone();
-    counters.add("connections reset", world.network.resets());
-    counters.add("calls", world.network.calls());
+    counters.add("connections reset", machine.network.resets());
+    counters.add("calls", world.calls());
     counters.add("milliseconds simulated", world.clock.monotonic().as_millis() as u64);
     counters
 }
 
-fn actors(world: &Arc<World>, options: Options) -> Vec<BoxFuture<'static, ()>> {
-    let part = (options.operations / 8).max(1);
+/// An administrator, some readers and so many producers, who make so many calls together, give or take a few.
+pub(crate) fn actors(world: &Arc<World>, producers: u64, operations: u64) -> Vec<BoxFuture<'static, ()>> {
+    let part = (operations / (producers + 5)).max(1);
     let mut actors: Vec<BoxFuture<'static, ()>> = vec![Box::pin(administer(Arc::clone(world), part))];
-    for _ in 0..PRODUCERS {
+    for _ in 0..producers {
         actors.push(Box::pin(produce(Arc::clone(world), part)));
     }
     for _ in 0..READERS {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thalweg_system::Clock;
 use thalweg_types::HashKey;
 
 use crate::actors::{entry, place_in, range_of};
@@ -71,9 +70,10 @@ async fn verify_stream(world: &World, client: &mut Client, stream: &str) {
     let mut all: Vec<(&Value, Vec<Seen>)> = Vec::new();
     for shard in shards {
         let id = text(shard, "ShardId");
+        let began = world.history().ask_read();
         let seen = read_all(world, client, stream, shard).await;
         world.counters().add("records verified", seen.len() as u64);
-        world.history().all(stream, id, &seen);
+        world.history().all(stream, id, began, &seen);
         check_places(world, stream, shard, &seen);
         check_time(world, client, stream, id, &seen).await;
         all.push((shard, seen));
@@ -95,7 +95,8 @@ async fn verify_stream(world: &World, client: &mut Client, stream: &str) {
     let known = world.history().shards(stream);
     for id in known {
         if !shards.iter().any(|shard| shard["ShardId"] == id.as_str()) {
-            world.history().all(stream, &id, &[]);
+            let began = world.history().ask_read();
+            world.history().all(stream, &id, began, &[]);
         }
     }
 }

@@ -1,32 +1,54 @@
-//! What actors share: the network, the clock, chance, and the history that they write.
+//! What actors share: the way to the server, the clock, chance, and the history that they write.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use thalweg_system::Clock;
-use thalweg_system::simulated::{ManualClock, SeededRandom};
+use thalweg_system::simulated::SeededRandom;
 
-use crate::client::Client;
+use crate::client::{Client, Road};
 use crate::counters::Counters;
 use crate::history::History;
-use crate::network::Network;
+
+/// Of most records, at most: so that many go into a batch, or so that few calls fill a small ring.
+const DATA_BYTES: u64 = 200;
+const DATA_BYTES_MUCH: u64 = 2_000;
+
+/// Whether this seed is about much data in small places.
+pub(crate) fn has_much_data(seed: u64) -> bool {
+    seed % 3 == 1
+}
 
 pub(crate) struct World {
-    pub(crate) network: Network,
-    pub(crate) clock: ManualClock,
+    road: Arc<dyn Road>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: SeededRandom,
+    calls: Arc<AtomicU64>,
+    /// Part of each pause that is made, in percent.
+    leisure: u64,
+    /// Of most records, at most.
+    pub(crate) data_bytes: u64,
     history: Mutex<History>,
     counters: Mutex<Counters>,
+    /// Puts that wait for their answers, by stream.
+    in_flight: Mutex<BTreeMap<String, u64>>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, clock: ManualClock) -> Arc<World> {
+    /// `leisure`: how much of their pauses actors make, in percent.
+    pub(crate) fn new(seed: u64, road: Arc<dyn Road>, clock: Arc<dyn Clock>, leisure: u64) -> Arc<World> {
         Arc::new(World {
-            network: Network::new(seed ^ 0x6e65_7477_6f72_6b00),
             random: SeededRandom::new(seed ^ 0x6163_746f_7273_0000),
-            history: Mutex::new(History::new(clock.clone())),
+            history: Mutex::new(History::new(Arc::clone(&clock))),
+            road,
             clock,
+            calls: Arc::default(),
+            leisure,
+            data_bytes: if has_much_data(seed) { DATA_BYTES_MUCH } else { DATA_BYTES },
             counters: Mutex::default(),
+            in_flight: Mutex::default(),
         })
     }
 
@@ -43,12 +65,35 @@ impl World {
         self.counters.lock().expect("counting does not panic")
     }
 
+    /// A put begins, or ends.
+    pub(crate) fn put_begins(&self, stream: &str) {
+        *self.in_flight().entry(stream.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn put_ends(&self, stream: &str) {
+        *self.in_flight().get_mut(stream).expect("it began") -= 1;
+    }
+
+    pub(crate) fn has_puts_in_flight(&self, stream: &str) -> bool {
+        self.in_flight().get(stream).is_some_and(|count| *count > 0)
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.in_flight.lock().expect("counting does not panic")
+    }
+
     pub(crate) fn client(&self, patience: Duration) -> Client {
-        Client::new(&self.network, &self.clock, patience)
+        Client::new(Arc::clone(&self.road), Arc::clone(&self.clock), patience, Arc::clone(&self.calls))
+    }
+
+    /// How many calls clients have begun.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Waits for up to so many milliseconds.
     pub(crate) async fn pause(&self, millis_max: u64) {
-        self.clock.sleep(Duration::from_millis(self.random.below(millis_max + 1))).await;
+        let millis = self.random.below(millis_max + 1);
+        self.clock.sleep(Duration::from_micros(millis * 10 * self.leisure)).await;
     }
 }

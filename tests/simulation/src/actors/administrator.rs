@@ -22,7 +22,7 @@ pub(crate) async fn administer(world: Arc<World>, times: u64) {
         } else if let Some(stream) = pick(&world, &live) {
             match world.random.below(20) {
                 0 if live.len() > 1 => delete(&world, &mut client, stream).await,
-                1 => change_retention(&world, &mut client, stream).await,
+                1..=3 => change_retention(&world, &mut client, stream).await,
                 _ => reshard(&world, &mut client, stream).await,
             }
         }
@@ -93,8 +93,13 @@ async fn reshard(world: &World, client: &mut Client, stream: &str) {
             )
         }
     };
+    let mut has_puts = world.has_puts_in_flight(stream);
     if let Outcome::Success(_) = client.call(operation, &body).await {
+        has_puts |= world.has_puts_in_flight(stream);
         world.count("reshards");
+        if has_puts {
+            world.count("reshards with puts in flight");
+        }
     }
 }
 

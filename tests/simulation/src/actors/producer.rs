@@ -14,8 +14,7 @@ use crate::world::World;
 const ATTEMPTS_MAX: u32 = 4;
 /// Records in a call.
 const RECORDS_MAX: u64 = 20;
-/// Of short records, and of the few long ones.
-const DATA_BYTES_SHORT: u64 = 200;
+/// Of the few long records.
 const DATA_BYTES_LONG: u64 = 6_000;
 /// Partition keys that producers share.
 const KEYS: u64 = 12;
@@ -53,7 +52,7 @@ fn some_puts(world: &World) -> Vec<Put> {
                 .one_in(6)
                 .then(|| u128::from(random.below(u64::MAX)) << 64 | u128::from(random.below(u64::MAX))),
             data_bytes: DATA_BYTES_MIN
-                + random.below(if random.one_in(20) { DATA_BYTES_LONG } else { DATA_BYTES_SHORT }) as usize,
+                + random.below(if random.one_in(20) { DATA_BYTES_LONG } else { world.data_bytes }) as usize,
         })
         .collect()
 }
@@ -76,7 +75,9 @@ async fn one(world: &World, client: &mut Client, stream: &str, put: &Put) -> Vec
     body["StreamName"] = stream.into();
     world.count("puts attempted");
     let began = world.history().ask(stream, std::slice::from_ref(put));
+    world.put_begins(stream);
     let outcome = client.call("PutRecord", &body).await;
+    world.put_ends(stream);
     let mut history = world.history();
     match &outcome {
         Outcome::Success(answer) => {
@@ -97,7 +98,9 @@ async fn several(world: &World, client: &mut Client, stream: &str, puts: &[Put])
     let body = json!({"StreamName": stream, "Records": puts.iter().map(entry).collect::<Vec<_>>()});
     world.counters().add("puts attempted", puts.len() as u64);
     let began = world.history().ask(stream, puts);
+    world.put_begins(stream);
     let outcome = client.call("PutRecords", &body).await;
+    world.put_ends(stream);
     let mut history = world.history();
     let answer = match &outcome {
         Outcome::Success(answer) => answer,

@@ -82,6 +82,7 @@ async fn read_on(world: &World, client: &mut Client, stream: &str, shard: &str, 
     for _ in 0..1 + world.random.below(CHAIN_MAX) {
         let limit = 1 + world.random.below(LIMIT_MAX);
         let body = json!({"ShardIterator": iterator, "Limit": limit});
+        let began = world.history().ask_read();
         let Outcome::Success(answer) = client.call("GetRecords", &body).await else { return };
         let seen = records_in(&answer);
         assert!(seen.len() as u64 <= limit, "a limit is kept");
@@ -91,7 +92,7 @@ async fn read_on(world: &World, client: &mut Client, stream: &str, shard: &str, 
             assert!(is_there, "{} was read from {number} on", first.sequence_number);
         }
         world.counters().add("records read", seen.len() as u64);
-        world.history().seen(stream, shard, after.as_deref(), &seen);
+        world.history().seen(stream, shard, began, after.as_deref(), &seen);
         if let Some(last) = seen.last() {
             after = Some(last.sequence_number.clone());
         }

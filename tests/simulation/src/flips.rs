@@ -1,0 +1,374 @@
+//! Every bit of a data directory, flipped in turn, and a server started on each: what it answers is right, or it says which
+//! file is damaged.
+//!
+//! ```text
+//!   make     a directory with a ring, segments and a catalog; closed in good order, or left by a crash
+//!   watch    which bytes a start and a reader look at: a flip elsewhere changes nothing, and is not tried
+//!   flip     each bit of those: start, read everything, compare
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use thalweg_journal_disk::Settings;
+use thalweg_system::simulated::{CallKind, Crash, ManualClock, SimulatedDisk, SimulatedSpawn};
+use thalweg_types::Timestamp;
+
+use crate::client::{Client, Outcome};
+use crate::history::{data_of, records_in};
+use crate::log::Log;
+use crate::machine::{CATALOG_DIRECTORY, Machine};
+use crate::world::World;
+
+const MADE_SECONDS: i64 = 1_700_000_000;
+/// The directory is looked at so much later.
+const AGE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+const KIB: usize = 1024;
+/// The least that a directory has.
+const DIRECTORY_BYTES_MIN: usize = 256 * KIB;
+/// Calls before the directory has come to rest, and after that.
+const CALLS_EARLY: u64 = 60;
+const CALLS_LATE: u64 = 20;
+const RECORDS_PER_CALL: u64 = 10;
+const DATA_BYTES: usize = 150;
+
+/// How the server that made the directory ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In good order.
+    Clean,
+    /// At once, right after an answer.
+    Crash,
+}
+
+/// What came of the flips.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Bits of the directory.
+    pub bits: u64,
+    /// In bytes that nobody looks at.
+    pub unread: u64,
+    /// Nothing was to be seen of the flip.
+    pub right: u64,
+    /// The server did not start, and said why.
+    pub refused: u64,
+    /// Some records could not be read, and the server said why.
+    pub unreadable: u64,
+    /// The last batch, which nothing confirms, was dropped, and the server said so.
+    pub dropped: u64,
+    /// Something else: what, where.
+    pub wrong: Vec<String>,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tried = self.right + self.refused + self.unreadable + self.dropped + self.wrong.len() as u64;
+        writeln!(f, "{:>12}  bits", self.bits)?;
+        writeln!(f, "{:>12}  in bytes that nobody looks at", self.unread)?;
+        writeln!(f, "{tried:>12}  flipped, of which")?;
+        writeln!(f, "{:>12}    changed nothing", self.right)?;
+        writeln!(f, "{:>12}    were named at the start, which was refused", self.refused)?;
+        writeln!(f, "{:>12}    made records unreadable, and were named", self.unreadable)?;
+        writeln!(f, "{:>12}    cost the last batch, which nothing confirms, and were named", self.dropped)?;
+        writeln!(f, "{:>12}    led to something else", self.wrong.len())
+    }
+}
+
+/// What a server says of its data, by what it is about: each record is a fact, and so is each shard.
+type Facts = BTreeMap<String, String>;
+
+/// All that a reader was told, and what could not be read: the beginnings of its facts' names.
+#[derive(Default)]
+struct Told {
+    facts: Facts,
+    unreadable: Vec<String>,
+}
+
+/// A directory and what must be read from it.
+struct Directory {
+    disk: SimulatedDisk,
+    facts: Facts,
+    /// Of these, what the last batch brought.
+    last: BTreeSet<String>,
+}
+
+/// Flips the bits for which `is_chosen`, which is asked with their numbers.
+///
+/// # Panics
+/// When the directory itself is not as it should be.
+pub fn flips(end: End, is_chosen: impl Fn(u64) -> bool) -> Tally {
+    let directory = make(end);
+    let read = what_is_read(&directory);
+    let mut tally = Tally::default();
+    for path in directory.disk.files() {
+        let bytes = directory.disk.content(&path).expect("it was listed").len() as u64;
+        for byte in 0..bytes {
+            let is_read =
+                read.get(&path).is_some_and(|ranges| ranges.iter().any(|range| range.contains(&byte)));
+            for bit in 0..8 {
+                tally.bits += 1;
+                if !is_read {
+                    tally.unread += 1;
+                } else if is_chosen(tally.bits) {
+                    flip(&directory, &path, byte, bit, &mut tally);
+                }
+            }
+        }
+    }
+    tally
+}
+
+fn flip(directory: &Directory, path: &str, byte: u64, bit: u8, tally: &mut Tally) {
+    let disk = directory.disk.copy();
+    disk.flip_bit(path, byte, bit);
+    let log = Log::default();
+    let looked = catch_unwind(AssertUnwindSafe(|| log.during(|| look(disk))));
+    let mut wrong = |what: String| tally.wrong.push(format!("{path}, byte {byte}, bit {bit}: {what}"));
+    let told = match looked {
+        Err(_) => return wrong("a panic".to_owned()),
+        Ok(Err(error)) if error.contains(path) => {
+            if !finds_damage(&directory.disk, path, byte, bit) {
+                return wrong("a start was refused, and a check finds nothing".to_owned());
+            }
+            return tally.refused += 1;
+        }
+        Ok(Err(error)) => return wrong(format!("a start was refused without naming the file: {error}")),
+        Ok(Ok(told)) => told,
+    };
+    if let Some((name, fact)) =
+        told.facts.iter().find(|(name, fact)| directory.facts.get(*name) != Some(*fact))
+    {
+        return wrong(format!("{name} is {fact}, not {:?}", directory.facts.get(name)));
+    }
+    let is_unreadable = |name: &str| told.unreadable.iter().any(|unreadable| name.starts_with(unreadable));
+    let missing: Vec<&String> = directory
+        .facts
+        .keys()
+        .filter(|name| !told.facts.contains_key(*name) && !is_unreadable(name))
+        .collect();
+    let is_named = log.text().contains(path);
+    if let Some(name) = missing.iter().find(|name| !directory.last.contains(**name)) {
+        wrong(format!("{name} is gone"));
+    } else if (!missing.is_empty() || !told.unreadable.is_empty()) && !is_named {
+        wrong(format!("something is gone, and the file is not named: {}", log.text()));
+    } else if !told.unreadable.is_empty() {
+        if finds_damage(&directory.disk, path, byte, bit) {
+            tally.unreadable += 1;
+        } else {
+            wrong("records cannot be read, and a check finds nothing".to_owned());
+        }
+    } else if !missing.is_empty() {
+        tally.dropped += 1;
+    } else {
+        tally.right += 1;
+    }
+}
+
+/// Whether a check of the directory with this bit flipped finds damage.
+fn finds_damage(disk: &SimulatedDisk, path: &str, byte: u64, bit: u8) -> bool {
+    let disk = disk.copy();
+    disk.flip_bit(path, byte, bit);
+    let spawn = SimulatedSpawn::new(1, ManualClock::new(Timestamp::ZERO));
+    spawn.block_on(async {
+        let journal = thalweg_journal_disk::check(&disk).await.expect("the disk works");
+        !journal.damage.is_empty() || thalweg_catalog_disk::check(&disk, CATALOG_DIRECTORY).await.is_err()
+    })
+}
+
+/// Small: every bit costs a start.
+fn settings() -> Settings {
+    Settings {
+        slot_bytes_first: 64 * KIB as u64,
+        slot_bytes: 64 * KIB as u64,
+        ring_bytes_max: 192 * KIB as u64,
+        ..Settings::tiny()
+    }
+}
+
+/// A machine with this disk at this time, and the scheduler that it runs by.
+fn machine(disk: SimulatedDisk, at: Timestamp) -> (SimulatedSpawn, Machine) {
+    let clock = ManualClock::new(at);
+    let spawn = SimulatedSpawn::new(1, clock.clone());
+    let machine = Machine::on(disk, 1, &spawn, &clock, settings());
+    (spawn, machine)
+}
+
+fn make(end: End) -> Directory {
+    let (spawn, mut machine) = machine(SimulatedDisk::new(), Timestamp::from_seconds(MADE_SECONDS));
+    let world = Arc::clone(&machine.world);
+    let before = spawn.block_on(async {
+        machine.start().await.expect("an empty disk is no hindrance");
+        let mut client = world.client(PATIENCE);
+        for (name, shards) in [("orders", 2), ("payments", 1)] {
+            ask(&mut client, "CreateStream", json!({"StreamName": name, "ShardCount": shards})).await;
+            settle(&world, &mut client, name).await;
+        }
+        ask(&mut client, "AddTagsToStream", json!({"StreamName": "orders", "Tags": {"team": "sales"}})).await;
+        put(&mut client, 0..CALLS_EARLY).await;
+        let split = json!({
+            "StreamName": "orders", "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": "1000",
+        });
+        ask(&mut client, "SplitShard", split).await;
+        settle(&world, &mut client, "orders").await;
+        // Long enough for everything to be drained.
+        world.clock.sleep(AGE).await;
+        put(&mut client, CALLS_EARLY..CALLS_EARLY + CALLS_LATE).await;
+        let before = read(&world).await;
+        assert!(before.unreadable.is_empty(), "nothing is damaged");
+        put(&mut client, CALLS_EARLY + CALLS_LATE..CALLS_EARLY + CALLS_LATE + 1).await;
+        if end == End::Clean {
+            machine.shut_down().await;
+        }
+        before.facts
+    });
+    machine.crash(Crash::Process);
+    let disk = machine.disk.clone();
+    let bytes: usize = disk.files().iter().map(|path| disk.content(path).expect("it was listed").len()).sum();
+    assert!(bytes >= DIRECTORY_BYTES_MIN, "the directory has {bytes} bytes");
+    let facts = look(disk.copy()).expect("nothing is damaged").facts;
+    let last: BTreeSet<String> = facts.keys().filter(|name| !before.contains_key(*name)).cloned().collect();
+    assert!(before.iter().all(|(name, fact)| facts.get(name) == Some(fact)), "a start changes nothing");
+    assert_eq!(last.len() as u64, RECORDS_PER_CALL, "all of the last call is there");
+    let last = if end == End::Clean { BTreeSet::new() } else { last };
+    Directory { disk, facts, last }
+}
+
+async fn ask(client: &mut Client, operation: &str, body: Value) -> Value {
+    match client.call(operation, &body).await {
+        Outcome::Success(answer) => answer,
+        outcome => panic!("{operation} {body}: {outcome:?}"),
+    }
+}
+
+async fn settle(world: &World, client: &mut Client, stream: &str) {
+    loop {
+        let answer = ask(client, "DescribeStreamSummary", json!({"StreamName": stream})).await;
+        if answer["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" {
+            return;
+        }
+        world.clock.sleep(PAUSE).await;
+    }
+}
+
+/// Makes the calls of these numbers, to the streams in turn.
+async fn put(client: &mut Client, calls: Range<u64>) {
+    for call in calls {
+        let records: Vec<Value> = (0..RECORDS_PER_CALL)
+            .map(|record| {
+                let record = call * RECORDS_PER_CALL + record;
+                let data = base64_simd::STANDARD.encode_to_string(data_of(record, DATA_BYTES));
+                json!({"PartitionKey": format!("key-{}", record % 7), "Data": data})
+            })
+            .collect();
+        let stream = if call % 2 == 0 { "orders" } else { "payments" };
+        let answer = ask(client, "PutRecords", json!({"StreamName": stream, "Records": records})).await;
+        assert_eq!(answer["FailedRecordCount"], 0, "nothing hinders it");
+    }
+}
+
+/// Starts a server on this disk and reads everything; or why it did not start.
+fn look(disk: SimulatedDisk) -> Result<Told, String> {
+    let (spawn, mut machine) = machine(disk, Timestamp::from_seconds(MADE_SECONDS).plus(2 * AGE));
+    let world = Arc::clone(&machine.world);
+    let told = spawn.block_on(async {
+        machine.start().await?;
+        Ok(read(&world).await)
+    });
+    machine.crash(Crash::Process);
+    told
+}
+
+/// Which bytes of which files a start and a reader ask the disk for.
+fn what_is_read(directory: &Directory) -> BTreeMap<String, Vec<Range<u64>>> {
+    let disk = directory.disk.copy();
+    disk.take_log();
+    look(disk.clone()).expect("nothing is damaged");
+    let mut read: BTreeMap<String, Vec<Range<u64>>> = BTreeMap::new();
+    for call in disk.take_log() {
+        if call.kind == CallKind::Read {
+            read.entry(call.path).or_default().push(call.offset..call.offset + call.length);
+        }
+    }
+    read
+}
+
+/// Reads everything that the server has.
+async fn read(world: &World) -> Told {
+    let mut client = world.client(PATIENCE);
+    let mut told = Told::default();
+    let Some(answer) = try_ask(&mut client, "ListStreams", json!({}), "", &mut told).await else {
+        return told;
+    };
+    for stream in answer["StreamNames"].as_array().expect("there are names") {
+        let stream = stream.as_str().expect("names are texts");
+        told.facts.insert(format!("{stream}:"), String::new());
+        let begin = format!("{stream}:");
+        let name = json!({"StreamName": stream});
+        let Some(tags) = try_ask(&mut client, "ListTagsForStream", name.clone(), &begin, &mut told).await
+        else {
+            continue;
+        };
+        told.facts.insert(format!("{begin}tags"), tags["Tags"].to_string());
+        let Some(shards) = try_ask(&mut client, "ListShards", name, &begin, &mut told).await else {
+            continue;
+        };
+        for shard in shards["Shards"].as_array().expect("there are shards") {
+            let id = shard["ShardId"].as_str().expect("shards have ids");
+            told.facts.insert(format!("{begin}{id}"), shard.to_string());
+            read_shard(&mut client, stream, id, &mut told).await;
+        }
+    }
+    told
+}
+
+async fn read_shard(client: &mut Client, stream: &str, shard: &str, told: &mut Told) {
+    let begin = format!("{stream}:{shard}:");
+    let body = json!({"StreamName": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
+    let Some(answer) = try_ask(client, "GetShardIterator", body, &begin, told).await else { return };
+    let mut iterator = answer["ShardIterator"].clone();
+    loop {
+        let Some(answer) =
+            try_ask(client, "GetRecords", json!({"ShardIterator": iterator}), &begin, told).await
+        else {
+            return;
+        };
+        let records = records_in(&answer);
+        let is_empty = records.is_empty();
+        for record in records {
+            let fact = format!("{} {:?} {}", record.partition_key, record.data, record.arrival_millis);
+            told.facts.insert(format!("{begin}{}", record.sequence_number), fact);
+        }
+        iterator = answer["NextShardIterator"].clone();
+        if iterator.is_null() || (is_empty && answer["MillisBehindLatest"] == 0) {
+            return;
+        }
+    }
+}
+
+/// `None` when the server could not; then what begins with `begin` is not known.
+///
+/// # Panics
+/// When it refuses: the call is right.
+async fn try_ask(
+    client: &mut Client,
+    operation: &str,
+    body: Value,
+    begin: &str,
+    told: &mut Told,
+) -> Option<Value> {
+    match client.call(operation, &body).await {
+        Outcome::Success(answer) => Some(answer),
+        Outcome::Unknown => {
+            told.unreadable.push(begin.to_owned());
+            None
+        }
+        outcome => panic!("{operation} {body}: {outcome:?}"),
+    }
+}

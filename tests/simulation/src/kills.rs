@@ -1,0 +1,95 @@
+//! The real program on a real disk, killed over and over while the same clients use it that use the simulated one, under
+//! the same rules.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use thalweg_system::os::OsClock;
+use tokio::task::JoinSet;
+
+use crate::counters::Counters;
+use crate::process::{Process, Tcp, free_address, serve};
+use crate::run::actors;
+use crate::verify::verify;
+use crate::world::World;
+
+/// Enough to keep the server's processor busy.
+const PRODUCERS: u64 = 12;
+const LEISURE_PERCENT: u64 = 5;
+/// How long the server lives between two ends.
+const LIFE_MILLIS_MAX: u64 = 500;
+/// How long a start lasts that is cut short.
+const START_MILLIS_MAX: u64 = 25;
+
+/// What is killed, and where its data is.
+#[derive(Clone, Debug)]
+pub struct Victim {
+    /// The program.
+    pub program: PathBuf,
+    /// A folder on the disk to be used.
+    pub folder: PathBuf,
+    /// Calls that all clients make together, give or take a few.
+    pub operations: u64,
+}
+
+/// Kills the server for as long as the clients need for their calls; answers what was met.
+///
+/// # Panics
+/// When a rule is broken, or the server does not start.
+pub fn kills(seed: u64, victim: &Victim) -> Counters {
+    let data = TempDir::new_in(&victim.folder).expect("the folder is there");
+    let address = free_address();
+    let world = World::new(seed, Arc::new(Tcp(address)), Arc::new(OsClock::new()), LEISURE_PERCENT);
+    // As little undrained as may be, so that it drains all the time.
+    let start =
+        || Process::start(serve(&victim.program, data.path(), address).args(["--undrained-bytes", "64MiB"]));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    runtime.block_on(async {
+        let mut process = start().ready();
+        let mut running = JoinSet::new();
+        for actor in actors(&world, PRODUCERS, victim.operations) {
+            running.spawn(actor);
+        }
+        while !running.is_empty() {
+            tokio::time::sleep(Duration::from_millis(world.random.below(LIFE_MILLIS_MAX))).await;
+            match world.random.below(10) {
+                0 => {
+                    process.end();
+                    world.count("ends in good order");
+                }
+                1..=3 => {
+                    process.kill();
+                    world.count("kills");
+                    let next = start();
+                    tokio::time::sleep(Duration::from_millis(world.random.below(START_MILLIS_MAX))).await;
+                    next.kill();
+                    world.count("kills during a start");
+                }
+                _ => {
+                    process.kill();
+                    world.count("kills");
+                }
+            }
+            process = start().ready();
+            while let Some(ended) = running.try_join_next() {
+                if let Err(panicked) = ended {
+                    std::panic::resume_unwind(panicked.into_panic());
+                }
+            }
+        }
+        verify(&world).await;
+        process.kill();
+        process = start().ready();
+        verify(&world).await;
+        process.end();
+        process = start().ready();
+        verify(&world).await;
+        process.kill();
+    });
+    let mut counters = world.counters().clone();
+    counters.add("calls", world.calls());
+    counters
+}
