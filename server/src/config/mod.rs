@@ -157,6 +157,12 @@ mod tests {
         ServeArgs::from_arg_matches(&matches).expect("they were parsed").options
     }
 
+    /// The flags that users see: the others are for tests of the program.
+    fn settings() -> Vec<clap::Arg> {
+        let command = ServeArgs::augment_args(Command::new("serve"));
+        command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned().collect()
+    }
+
     /// Every key, with a value that is not the default.
     const FULL_FILE: &str = r#"
         listen = "127.0.0.1:9"
@@ -206,8 +212,7 @@ mod tests {
     fn every_flag_is_a_key_of_the_file_and_means_the_same() {
         let from_file = parse_file("t", FULL_FILE).expect("the file is right");
         assert_eq!(from_file, flags(FULL_FLAGS));
-        let command = ServeArgs::augment_args(Command::new("serve"));
-        for argument in command.get_arguments().filter(|argument| argument.get_id() != "config") {
+        for argument in settings().iter().filter(|argument| argument.get_id() != "config") {
             let name = argument.get_long().expect("every setting is a long flag");
             assert!(FULL_FILE.contains(&format!("{name} =")), "{name} is not in the table");
         }
@@ -215,8 +220,7 @@ mod tests {
 
     #[test]
     fn every_flag_has_a_variable_of_its_name() {
-        let command = ServeArgs::augment_args(Command::new("serve"));
-        for argument in command.get_arguments() {
+        for argument in settings() {
             let name = argument.get_long().expect("every setting is a long flag");
             let variable = format!("THALWEG_{}", name.to_uppercase().replace('-', "_"));
             assert_eq!(argument.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
@@ -226,8 +230,7 @@ mod tests {
     #[test]
     fn the_documentation_has_every_setting() {
         let page = include_str!("../../../docs/operating/configuration.md");
-        let command = ServeArgs::augment_args(Command::new("serve"));
-        for argument in command.get_arguments().filter(|argument| argument.get_id() != "config") {
+        for argument in settings().iter().filter(|argument| argument.get_id() != "config") {
             let name = argument.get_long().expect("every setting is a long flag");
             let row = page.lines().find(|line| {
                 line.strip_prefix(&format!("| `--{name}")).is_some_and(|rest| rest.starts_with([' ', '[']))
