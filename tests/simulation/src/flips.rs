@@ -23,13 +23,13 @@ use crate::client::{Client, Outcome};
 use crate::history::{data_of, records_in};
 use crate::log::Log;
 use crate::machine::{CATALOG_DIRECTORY, Machine};
+use crate::verify::{ask, settle};
 use crate::world::World;
 
 const MADE_SECONDS: i64 = 1_700_000_000;
 /// The directory is looked at so much later.
 const AGE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(100);
 const KIB: usize = 1024;
 /// The least that a directory has.
 const DIRECTORY_BYTES_MIN: usize = 256 * KIB;
@@ -192,31 +192,25 @@ fn settings() -> Settings {
     }
 }
 
-/// A machine with this disk at this time, and the scheduler that it runs by.
-fn machine(disk: SimulatedDisk, at: Timestamp) -> (SimulatedSpawn, Machine) {
-    let clock = ManualClock::new(at);
-    let spawn = SimulatedSpawn::new(1, clock.clone());
-    let machine = Machine::on(disk, 1, &spawn, &clock, settings());
-    (spawn, machine)
-}
-
 fn make(end: End) -> Directory {
-    let (spawn, mut machine) = machine(SimulatedDisk::new(), Timestamp::from_seconds(MADE_SECONDS));
+    let (spawn, mut machine) =
+        Machine::alone(SimulatedDisk::new(), 1, Timestamp::from_seconds(MADE_SECONDS), settings());
     let world = Arc::clone(&machine.world);
     let before = spawn.block_on(async {
         machine.start().await.expect("an empty disk is no hindrance");
         let mut client = world.client(PATIENCE);
         for (name, shards) in [("orders", 2), ("payments", 1)] {
-            ask(&mut client, "CreateStream", json!({"StreamName": name, "ShardCount": shards})).await;
-            settle(&world, &mut client, name).await;
+            ask(&mut client, "CreateStream", &json!({"StreamName": name, "ShardCount": shards})).await;
+            assert!(settle(&world, &mut client, name).await, "it was just made");
         }
-        ask(&mut client, "AddTagsToStream", json!({"StreamName": "orders", "Tags": {"team": "sales"}})).await;
+        ask(&mut client, "AddTagsToStream", &json!({"StreamName": "orders", "Tags": {"team": "sales"}}))
+            .await;
         put(&mut client, 0..CALLS_EARLY).await;
         let split = json!({
             "StreamName": "orders", "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": "1000",
         });
-        ask(&mut client, "SplitShard", split).await;
-        settle(&world, &mut client, "orders").await;
+        ask(&mut client, "SplitShard", &split).await;
+        assert!(settle(&world, &mut client, "orders").await, "nobody deletes it");
         // Long enough for everything to be drained.
         world.clock.sleep(AGE).await;
         put(&mut client, CALLS_EARLY..CALLS_EARLY + CALLS_LATE).await;
@@ -240,23 +234,6 @@ fn make(end: End) -> Directory {
     Directory { disk, facts, last }
 }
 
-async fn ask(client: &mut Client, operation: &str, body: Value) -> Value {
-    match client.call(operation, &body).await {
-        Outcome::Success(answer) => answer,
-        outcome => panic!("{operation} {body}: {outcome:?}"),
-    }
-}
-
-async fn settle(world: &World, client: &mut Client, stream: &str) {
-    loop {
-        let answer = ask(client, "DescribeStreamSummary", json!({"StreamName": stream})).await;
-        if answer["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" {
-            return;
-        }
-        world.clock.sleep(PAUSE).await;
-    }
-}
-
 /// Makes the calls of these numbers, to the streams in turn.
 async fn put(client: &mut Client, calls: Range<u64>) {
     for call in calls {
@@ -268,14 +245,15 @@ async fn put(client: &mut Client, calls: Range<u64>) {
             })
             .collect();
         let stream = if call % 2 == 0 { "orders" } else { "payments" };
-        let answer = ask(client, "PutRecords", json!({"StreamName": stream, "Records": records})).await;
+        let answer = ask(client, "PutRecords", &json!({"StreamName": stream, "Records": records})).await;
         assert_eq!(answer["FailedRecordCount"], 0, "nothing hinders it");
     }
 }
 
 /// Starts a server on this disk and reads everything; or why it did not start.
 fn look(disk: SimulatedDisk) -> Result<Told, String> {
-    let (spawn, mut machine) = machine(disk, Timestamp::from_seconds(MADE_SECONDS).plus(2 * AGE));
+    let (spawn, mut machine) =
+        Machine::alone(disk, 1, Timestamp::from_seconds(MADE_SECONDS).plus(2 * AGE), settings());
     let world = Arc::clone(&machine.world);
     let told = spawn.block_on(async {
         machine.start().await?;

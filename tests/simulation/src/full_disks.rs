@@ -15,7 +15,7 @@ use thalweg_system::os::OsClock;
 use tokio::task::JoinSet;
 
 use crate::counters::Counters;
-use crate::process::{Process, Tcp, free_address, serve};
+use crate::process::{Process, Tcp, free_address, must_not_panic, runtime, serve, spawn_all};
 use crate::run::actors;
 use crate::verify::verify;
 use crate::world::World;
@@ -67,14 +67,9 @@ pub fn full_disks(seed: u64, tenant: &Tenant) -> Result<Counters, String> {
         ]))
         .ready()
     };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-    runtime.block_on(async {
+    runtime().block_on(async {
         let process = start();
-        let mut running = JoinSet::new();
-        for actor in actors(&world, PRODUCERS, OPERATIONS) {
-            running.spawn(actor);
-        }
+        let mut running = spawn_all(actors(&world, PRODUCERS, OPERATIONS));
         for _ in 0..tenant.times {
             until_more(&world, &mut running, &[("puts acknowledged", PUTS_MIN), ("records read", READS_MIN)])
                 .await;
@@ -109,9 +104,7 @@ async fn until_more(world: &World, running: &mut JoinSet<()>, wanted: &[(&'stati
             return;
         }
         tokio::time::sleep(PAUSE).await;
-        if let Some(Err(panicked)) = running.try_join_next() {
-            std::panic::resume_unwind(panicked.into_panic());
-        }
+        running.try_join_next().into_iter().for_each(must_not_panic);
     }
     panic!("there is no end of waiting for {wanted:?} more than {before:?}; so far\n{}", world.counters());
 }

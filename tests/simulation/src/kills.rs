@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use thalweg_system::os::OsClock;
-use tokio::task::JoinSet;
 
 use crate::counters::Counters;
-use crate::process::{Process, Tcp, free_address, serve};
+use crate::process::{Process, Tcp, free_address, must_not_panic, runtime, serve, spawn_all};
 use crate::run::actors;
 use crate::verify::verify;
 use crate::world::World;
@@ -45,14 +44,9 @@ pub fn kills(seed: u64, victim: &Victim) -> Counters {
     // As little undrained as may be, so that it drains all the time.
     let start =
         || Process::start(serve(&victim.program, data.path(), address).args(["--undrained-bytes", "64MiB"]));
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut process = start().ready();
-        let mut running = JoinSet::new();
-        for actor in actors(&world, PRODUCERS, victim.operations) {
-            running.spawn(actor);
-        }
+        let mut running = spawn_all(actors(&world, PRODUCERS, victim.operations));
         while !running.is_empty() {
             tokio::time::sleep(Duration::from_millis(world.random.below(LIFE_MILLIS_MAX))).await;
             match world.random.below(10) {
@@ -75,9 +69,7 @@ pub fn kills(seed: u64, victim: &Victim) -> Counters {
             }
             process = start().ready();
             while let Some(ended) = running.try_join_next() {
-                if let Err(panicked) = ended {
-                    std::panic::resume_unwind(panicked.into_panic());
-                }
+                must_not_panic(ended);
             }
         }
         verify(&world).await;

@@ -13,6 +13,7 @@ use thalweg_journal_disk::{DiskJournal, Settings};
 use thalweg_streams::{Components, Streams};
 use thalweg_system::simulated::{CallKind, Crash, ManualClock, SeededRandom, SimulatedDisk, SimulatedSpawn};
 use thalweg_system::{Clock, Disk, Random};
+use thalweg_types::Timestamp;
 
 use crate::network::Network;
 use crate::world::{World, has_much_data};
@@ -56,6 +57,19 @@ impl Machine {
         disk.lie_about_syncs(is_lying);
         let settings = journal_settings(has_much_data(seed));
         Machine { is_lying, ..Machine::on(disk, seed, spawn, clock, settings) }
+    }
+
+    /// A machine by itself with this disk, not started, and the scheduler and clock that nobody else has.
+    pub(crate) fn alone(
+        disk: SimulatedDisk,
+        seed: u64,
+        wall: Timestamp,
+        settings: Settings,
+    ) -> (SimulatedSpawn, Machine) {
+        let clock = ManualClock::new(wall);
+        let spawn = SimulatedSpawn::new(seed, clock.clone());
+        let machine = Machine::on(disk, seed, &spawn, &clock, settings);
+        (spawn, machine)
     }
 
     /// A machine that has not been started, with this disk.

@@ -10,6 +10,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use thalweg_system::BoxFuture;
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::client::{Connection, Road};
 
@@ -29,6 +31,23 @@ impl Road for Tcp {
             stream.set_nodelay(true).ok()?;
             Some(Box::new(stream) as Box<dyn Connection>)
         })
+    }
+}
+
+/// What drives clients of a real program.
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts")
+}
+
+/// Lets these run; where they have ended is for [`must_not_panic`].
+pub(crate) fn spawn_all(actors: Vec<BoxFuture<'static, ()>>) -> JoinSet<()> {
+    actors.into_iter().collect()
+}
+
+/// Passes on what an actor panicked with: a broken rule.
+pub(crate) fn must_not_panic(ended: Result<(), JoinError>) {
+    if let Err(panicked) = ended {
+        std::panic::resume_unwind(panicked.into_panic());
     }
 }
 

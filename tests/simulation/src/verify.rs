@@ -38,7 +38,11 @@ pub(crate) async fn verify(world: &World) {
     world.count("verifications");
 }
 
-async fn ask(client: &mut Client, operation: &str, body: &Value) -> Value {
+/// Calls an operation that nothing hinders.
+///
+/// # Panics
+/// When it is refused or not answered.
+pub(crate) async fn ask(client: &mut Client, operation: &str, body: &Value) -> Value {
     match client.call(operation, body).await {
         Outcome::Success(answer) => answer,
         outcome => panic!("{operation} {body}: {outcome:?}"),
@@ -46,7 +50,7 @@ async fn ask(client: &mut Client, operation: &str, body: &Value) -> Value {
 }
 
 /// Waits until nothing is under way with a stream; says whether it is there.
-async fn settle(world: &World, client: &mut Client, stream: &str) -> bool {
+pub(crate) async fn settle(world: &World, client: &mut Client, stream: &str) -> bool {
     for _ in 0..LOOKS_MAX {
         match client.call("DescribeStreamSummary", &json!({"StreamName": stream})).await {
             Outcome::Success(answer) if answer["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" => {

@@ -23,17 +23,15 @@ use serde_json::json;
 use tempfile::TempDir;
 use thalweg_journal_disk::Settings;
 use thalweg_system::os::OsClock;
-use thalweg_system::simulated::{Crash, ManualClock, SimulatedDisk, SimulatedSpawn};
+use thalweg_system::simulated::{Crash, ManualClock, SimulatedDisk};
 use thalweg_types::Timestamp;
-use tokio::task::JoinSet;
 
-use crate::client::Outcome;
 use crate::counters::Counters;
 use crate::history::{Event, History, data_of};
 use crate::machine::Machine;
-use crate::process::{Process, Tcp, free_address, serve};
+use crate::process::{Process, Tcp, free_address, must_not_panic, runtime, serve, spawn_all};
 use crate::run::actors;
-use crate::verify::verify;
+use crate::verify::{ask, settle, verify};
 use crate::world::World;
 use replay::{Replay, outcome};
 use trace::{Call, Micros, What, calls, tracer};
@@ -102,13 +100,8 @@ fn tell(seed: u64, traced: &Traced, counters: &mut Counters) -> Story {
     let recorded = Arc::clone(&events);
     world.history().record(move |event| recorded.lock().expect("it does not panic").push((now(), event)));
     let mut all = Vec::new();
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-    runtime.block_on(async {
-        let mut running = JoinSet::new();
-        for actor in actors(&world, PRODUCERS, traced.operations) {
-            running.spawn(actor);
-        }
+    runtime().block_on(async {
+        let mut running = spawn_all(actors(&world, PRODUCERS, traced.operations));
         for life in 0.. {
             let file = folder.path().join(format!("trace-{life}"));
             let command = serve(&traced.program, &root, address);
@@ -118,9 +111,7 @@ fn tell(seed: u64, traced: &Traced, counters: &mut Counters) -> Story {
             let is_last = tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(LIFE_MILLIS)) => false,
                 () = async { while let Some(ended) = running.join_next().await {
-                    if let Err(panicked) = ended {
-                        std::panic::resume_unwind(panicked.into_panic());
-                    }
+                    must_not_panic(ended);
                 } } => true,
             };
             if is_last {
@@ -163,14 +154,14 @@ fn tell(seed: u64, traced: &Traced, counters: &mut Counters) -> Story {
 /// A directory with records that are to expire when the trace begins.
 fn old_directory(seed: u64) -> SimulatedDisk {
     let wall = Timestamp::from_millis(now() as i64 / 1000 - OLD.as_millis() as i64);
-    let (spawn, mut machine) =
-        machine(SimulatedDisk::with_alignment(thalweg_journal_disk::BLOCK_BYTES), seed, wall);
+    let disk = SimulatedDisk::with_alignment(thalweg_journal_disk::BLOCK_BYTES);
+    let (spawn, mut machine) = Machine::alone(disk, seed, wall, Settings::small());
     let world = Arc::clone(&machine.world);
     spawn.block_on(async {
         machine.start().await.expect("an empty disk is no hindrance");
         let mut client = world.client(PATIENCE);
-        let create = json!({"StreamName": "old", "ShardCount": 2});
-        while !matches!(client.call("CreateStream", &create).await, Outcome::Refused(code) if code.contains("InUse")) {}
+        ask(&mut client, "CreateStream", &json!({"StreamName": "old", "ShardCount": 2})).await;
+        assert!(settle(&world, &mut client, "old").await, "it was just made");
         for call in 0..OLD_CALLS {
             let record = |record| {
                 let data = base64_simd::STANDARD.encode_to_string(data_of(record, OLD_DATA_BYTES));
@@ -178,9 +169,7 @@ fn old_directory(seed: u64) -> SimulatedDisk {
             };
             let records: Vec<_> =
                 (0..OLD_RECORDS_PER_CALL).map(|index| record(call * OLD_RECORDS_PER_CALL + index)).collect();
-            let body = json!({"StreamName": "old", "Records": records});
-            let outcome = client.call("PutRecords", &body).await;
-            assert!(matches!(outcome, Outcome::Success(_)), "nothing hinders it: {outcome:?}");
+            ask(&mut client, "PutRecords", &json!({"StreamName": "old", "Records": records})).await;
             world.clock.sleep(Duration::from_millis(50)).await;
         }
         machine.shut_down().await;
@@ -199,13 +188,6 @@ fn write_directory(disk: &SimulatedDisk, root: &Path) {
         std::fs::create_dir_all(full.parent().expect("it is below the root")).expect("there is room");
         std::fs::write(full, disk.content(&path).expect("it was listed")).expect("there is room");
     }
-}
-
-fn machine(disk: SimulatedDisk, seed: u64, wall: Timestamp) -> (SimulatedSpawn, Machine) {
-    let clock = ManualClock::new(wall);
-    let spawn = SimulatedSpawn::new(seed, clock.clone());
-    let machine = Machine::on(disk, seed, &spawn, &clock, Settings::small());
-    (spawn, machine)
 }
 
 fn cut_everywhere(seed: u64, traced: &Traced, story: &Story, counters: &mut Counters) {
@@ -235,7 +217,8 @@ fn cut_everywhere(seed: u64, traced: &Traced, story: &Story, counters: &mut Coun
 
 /// Starts a server on what a cut left, and verifies it.
 fn cut(disk: SimulatedDisk, seed: u64, at: Micros, history: &History, what: &str) -> Counters {
-    let (spawn, mut machine) = machine(disk, seed, Timestamp::from_millis(at as i64 / 1000));
+    let (spawn, mut machine) =
+        Machine::alone(disk, seed, Timestamp::from_millis(at as i64 / 1000), Settings::small());
     let world = Arc::clone(&machine.world);
     *world.history() = history.clone();
     let verified = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
