@@ -6,12 +6,13 @@ use thalweg_journal_disk::Checked;
 use thalweg_system::os::OsDisk;
 
 use crate::compose::CATALOG_DIRECTORY;
+use crate::config::DATA_DIRECTORY;
 use crate::start_error::StartError;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
     /// The data directory
-    #[arg(long, value_name = "DIR", env = "THALWEG_DATA_DIR", default_value = "./thalweg-data")]
+    #[arg(long, value_name = "DIR", env = "THALWEG_DATA_DIR", default_value = DATA_DIRECTORY)]
     data_dir: PathBuf,
 }
 

@@ -72,6 +72,9 @@ pub(crate) enum ConfigError {
     UndrainedTooSmall,
 }
 
+/// Where the data is unless something else is said.
+pub(crate) const DATA_DIRECTORY: &str = "./thalweg-data";
+
 /// Below this the ring's slots are larger than what may be undrained. Six of the largest batches (10.3 MiB each).
 const UNDRAINED_BYTES_MIN: usize = 64 << 20;
 
@@ -120,7 +123,7 @@ fn complete(options: Options) -> Result<Config, ConfigError> {
             return Err(ConfigError::UndrainedTooSmall);
         }
         StorageConfig::Directory {
-            path: options.data_dir.unwrap_or_else(|| PathBuf::from("./thalweg-data")),
+            path: options.data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIRECTORY)),
             disk_reserve_permille: options.disk_reserve.map_or(50, |percent| percent.permille),
             undrained_bytes: options.undrained_bytes.map(|size| size.0),
             tail_cache_bytes: options.tail_cache.map(|size| size.0),
