@@ -543,3 +543,48 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use thalweg_types::StreamId;
+
+    use super::*;
+
+    fn key(position: u64) -> ChunkKey {
+        (SegmentName { stream: StreamId(1), number: 0, revision: 0 }, position)
+    }
+
+    fn insert(cache: &mut ChunkCache, position: u64, is_ahead: bool) {
+        let chunk = LoadedChunk { bytes: Bytes::new(), runs: Vec::new(), cost: 10 };
+        cache.insert(key(position), Arc::new(chunk), is_ahead);
+    }
+
+    #[test]
+    fn what_nobody_wanted_yet_fills_half_of_the_cache_at_most() {
+        let mut cache = ChunkCache {
+            chunks: FxHashMap::default(),
+            loading: FxHashSet::default(),
+            hand: VecDeque::new(),
+            bytes: 0,
+            bytes_max: 100,
+            ahead_bytes: 0,
+        };
+        let check = |cache: &ChunkCache, room: usize| {
+            assert!(cache.has_room_ahead(room) && !cache.has_room_ahead(room + 1), "{room} bytes more");
+        };
+        insert(&mut cache, 0, false);
+        check(&cache, 50);
+        (1..=3).for_each(|position| insert(&mut cache, position, true));
+        check(&cache, 20);
+        // Wanted, and again; read again; gone with others.
+        assert!(cache.get(&key(1)).is_some() && cache.get(&key(1)).is_some());
+        check(&cache, 30);
+        insert(&mut cache, 2, true);
+        check(&cache, 30);
+        insert(&mut cache, 2, false);
+        check(&cache, 40);
+        cache.shrink(0);
+        assert_eq!((cache.bytes, cache.chunks.len()), (0, 0));
+        check(&cache, 50);
+    }
+}

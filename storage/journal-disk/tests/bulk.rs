@@ -320,12 +320,9 @@ fn neighbouring_chunks_are_read_at_once_and_a_sequential_reader_finds_the_next_o
     });
 }
 
-/// Six readers of a shard each, from the oldest to the newest, with so much cache: more than there are loops, so that there
-/// is never a moment to read ahead. Answers how many reads they made, of how many bytes.
-fn read_side_by_side(seed: u64, chunk_cache_bytes_max: usize) -> (u64, u64) {
-    const SHARDS: u32 = 6;
-    // Drained at once, so that the chunks of a shard are neighbours.
-    let settings = Settings {
+/// Much is drained at once, so that the chunks of a shard are neighbours; four chunks make a large read.
+fn in_large_pieces(chunk_cache_bytes_max: usize) -> Settings {
+    Settings {
         slot_bytes_first: 320 * 1024,
         slot_bytes: 320 * 1024,
         drain_start_bytes: 1 << 20,
@@ -333,18 +330,36 @@ fn read_side_by_side(seed: u64, chunk_cache_bytes_max: usize) -> (u64, u64) {
         bulk_bytes_max: 16 * 1024,
         chunk_cache_bytes_max,
         ..Settings::tiny()
-    };
-    let machine = machine(seed, settings);
+    }
+}
+
+/// A journal with so many bytes in each of so many shards, all in segments.
+async fn filled(machine: &Machine, shards: u32, bytes: usize) -> Arc<DiskJournal> {
+    let journal = machine.open().await;
+    let mut history = History::default();
+    open_shards(&journal, &mut history, shards).await;
+    for index in 0..shards {
+        put(machine, &journal, &mut history, shard(index), bytes).await;
+    }
+    journal.shutdown().await;
+    let journal = machine.open().await;
+    machine.disk.take_log();
+    journal
+}
+
+/// How many reads of segments there were since the log was taken last, of how many bytes.
+fn reads_made(machine: &Machine) -> (u64, u64) {
+    let reads = segment_reads(&machine.disk.take_log());
+    (reads.len() as u64, reads.iter().map(|(_, length)| length).sum())
+}
+
+/// Six readers of a shard each, from the oldest to the newest, with so much cache: more than there are loops, so that there
+/// is never a moment to read ahead. Answers how many reads they made, of how many bytes.
+fn read_side_by_side(seed: u64, chunk_cache_bytes_max: usize) -> (u64, u64) {
+    const SHARDS: u32 = 6;
+    let machine = machine(seed, in_large_pieces(chunk_cache_bytes_max));
     machine.spawn.clone().block_on(async {
-        let journal = machine.open().await;
-        let mut history = History::default();
-        open_shards(&journal, &mut history, SHARDS).await;
-        for index in 0..SHARDS {
-            put(&machine, &journal, &mut history, shard(index), 30_000).await;
-        }
-        journal.shutdown().await;
-        let journal = machine.open().await;
-        machine.disk.take_log();
+        let journal = filled(&machine, SHARDS, 30_000).await;
         let mut next = vec![0; SHARDS as usize];
         let ends: Vec<u64> =
             (0..SHARDS).map(|index| journal.tail(shard(index)).expect("it exists").next).collect();
@@ -353,9 +368,7 @@ fn read_side_by_side(seed: u64, chunk_cache_bytes_max: usize) -> (u64, u64) {
             let reads = all.map(|(next, index)| read_shard_at(&journal, shard(index), *next, 2000));
             next = join_all(reads).await.into_iter().map(|read| read.expect("reads work")).collect();
         }
-        let reads = segment_reads(&machine.disk.take_log());
-        let bytes: u64 = reads.iter().map(|(_, length)| length).sum();
-        (reads.len() as u64, bytes)
+        reads_made(&machine)
     })
 }
 
@@ -387,6 +400,23 @@ fn two_readers_of_the_same_chunks_make_one_read() {
         assert_eq!(one.expect("reads work"), other.expect("reads work"));
         let reads = segment_reads(&machine.disk.take_log());
         assert_eq!(reads.iter().filter(|(offset, _)| *offset < 64).count(), 1, "{reads:?}");
+    });
+}
+
+/// Those behind the first are not wanted at any price.
+#[test]
+fn the_first_chunk_is_read_alone_when_the_large_read_fails() {
+    let machine = machine(12, in_large_pieces(64 * 1024));
+    machine.spawn.clone().block_on(async {
+        let journal = filled(&machine, 1, 30_000).await;
+        machine.disk.fail_nth(CallKind::Read, ".seg", 1, DiskErrorKind::Io);
+        let next = read_at(&journal, 0, 12_000).await.expect("the first chunk can be read");
+        assert!(next > 0);
+        let reads = segment_reads(&machine.disk.take_log());
+        assert!(
+            reads[0].1 > 8 * 1024 && reads[1].0 < 4096 && reads[1].1 <= 4096,
+            "one of all, one of the first: {reads:?}"
+        );
     });
 }
 
