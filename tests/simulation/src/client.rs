@@ -96,7 +96,8 @@ impl Client {
         };
         match status {
             200 => Outcome::Success(value),
-            400 => Outcome::Refused(value["__type"].as_str().unwrap_or_default().to_owned()),
+            // 408: its body took too long, as it does when hours pass at once.
+            400 | 408 => Outcome::Refused(value["__type"].as_str().unwrap_or_default().to_owned()),
             500 | 503 => Outcome::Unknown,
             _ => panic!("{operation} answered {status} {value}"),
         }

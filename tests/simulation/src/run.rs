@@ -83,6 +83,10 @@ fn simulate(seed: u64, options: Options) -> Counters {
             strike(&world, &mut machine).await;
         }
         machine.network.reset_one_in(0);
+        if world.has_open_change() {
+            // It would be made while everything is verified.
+            crash(&world, &mut machine).await;
+        }
         verify(&world).await;
         // What was seen now is seen again.
         crash(&world, &mut machine).await;

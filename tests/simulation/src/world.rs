@@ -1,7 +1,7 @@
 //! What actors share: the way to the server, the clock, chance, and the history that they write.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct World {
     counters: Mutex<Counters>,
     /// Puts that wait for their answers, by stream.
     in_flight: Mutex<BTreeMap<String, u64>>,
+    /// Nobody waits any more for a change that the server may still be making.
+    has_open_change: AtomicBool,
 }
 
 impl World {
@@ -49,6 +51,7 @@ impl World {
             data_bytes: if has_much_data(seed) { DATA_BYTES_MUCH } else { DATA_BYTES },
             counters: Mutex::default(),
             in_flight: Mutex::default(),
+            has_open_change: AtomicBool::new(false),
         })
     }
 
@@ -80,6 +83,16 @@ impl World {
 
     fn in_flight(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
         self.in_flight.lock().expect("counting does not panic")
+    }
+
+    /// A client gave up on a change, or the server that may be making it is gone.
+    pub(crate) fn set_open_change(&self, has: bool) {
+        self.has_open_change.store(has, Ordering::Relaxed);
+    }
+
+    /// Whether the server may be making a change that nobody waits for.
+    pub(crate) fn has_open_change(&self) -> bool {
+        self.has_open_change.load(Ordering::Relaxed)
     }
 
     pub(crate) fn client(&self, patience: Duration) -> Client {

@@ -30,10 +30,19 @@ pub(crate) async fn administer(world: Arc<World>, times: u64) {
     }
 }
 
+/// Asks for a change; says whether it was made.
+async fn change(world: &World, client: &mut Client, operation: &str, body: &Value) -> bool {
+    let outcome = client.call(operation, body).await;
+    if matches!(outcome, Outcome::Unknown) {
+        world.set_open_change(true);
+    }
+    matches!(outcome, Outcome::Success(_))
+}
+
 async fn create(world: &World, client: &mut Client) {
     let stream = world.history().ask_create();
     let body = json!({"StreamName": stream, "ShardCount": 1 + world.random.below(3)});
-    if let Outcome::Success(_) = client.call("CreateStream", &body).await {
+    if change(world, client, "CreateStream", &body).await {
         world.history().created(&stream);
         world.count("streams created");
     }
@@ -41,7 +50,7 @@ async fn create(world: &World, client: &mut Client) {
 
 async fn delete(world: &World, client: &mut Client, stream: &str) {
     world.history().ask_delete(stream);
-    if let Outcome::Success(_) = client.call("DeleteStream", &json!({"StreamName": stream})).await {
+    if change(world, client, "DeleteStream", &json!({"StreamName": stream})).await {
         world.history().deleted(stream);
         world.count("streams deleted");
     }
@@ -53,7 +62,7 @@ async fn change_retention(world: &World, client: &mut Client, stream: &str) {
         false => ("DecreaseStreamRetentionPeriod", 24),
     };
     let body = json!({"StreamName": stream, "RetentionPeriodHours": hours});
-    if let Outcome::Success(_) = client.call(operation, &body).await {
+    if change(world, client, operation, &body).await {
         world.count("retentions changed");
     }
 }
@@ -94,7 +103,7 @@ async fn reshard(world: &World, client: &mut Client, stream: &str) {
         }
     };
     let mut has_puts = world.has_puts_in_flight(stream);
-    if let Outcome::Success(_) = client.call(operation, &body).await {
+    if change(world, client, operation, &body).await {
         has_puts |= world.has_puts_in_flight(stream);
         world.count("reshards");
         if has_puts {
