@@ -9,7 +9,7 @@
 //! Large reads go past the kernel's cache, small ones through it: docs/decisions/0032. Nothing leaves here unchecked: a
 //! chunk's header must be the one that the index names, and each run must fit its checksum.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -90,21 +90,31 @@ pub(crate) struct Readers {
 
 type ChunkKey = (SegmentName, u64);
 
-/// Chunks by segment and place; the ones not used for longest go first (by a clock with one hand).
+/// Turns from here on are those of chunks that no reader has passed.
+const TURN_FIRST: u64 = 1 << 63;
+
+/// Chunks by segment and place. Those that readers have passed go first, then the ones not used for longest (by a clock
+/// with one hand).
 struct ChunkCache {
     chunks: FxHashMap<ChunkKey, Cached>,
-    /// Those that a loop is reading now.
+    /// Those that a loop is reading now. One whose segment is forgotten meanwhile is not among them any more.
     loading: FxHashSet<ChunkKey>,
-    hand: VecDeque<ChunkKey>,
+    /// By [`Cached::turn`]: the first one goes next.
+    turns: BTreeMap<u64, ChunkKey>,
+    /// The next turn of a chunk that is passed…
+    turn_passed: u64,
+    /// …and of any other.
+    turn_next: u64,
     bytes: usize,
     bytes_max: usize,
-    /// Of those that were read ahead and that nobody wanted yet.
+    /// Of those that are read ahead, and of those that were and that nobody wanted yet.
     ahead_bytes: usize,
 }
 
 struct Cached {
     chunk: Arc<LoadedChunk>,
-    /// Since the hand was there last.
+    turn: u64,
+    /// Since its turn was last.
     used: bool,
     /// Nobody wanted it yet.
     is_ahead: bool,
@@ -115,10 +125,25 @@ struct OpenFiles {
     /// By how they are read, with the number of the last use.
     files: FxHashMap<(SegmentName, bool), (Arc<dyn DiskFile>, u64)>,
     uses: u64,
+    /// Segments that were forgotten.
+    forgotten: u64,
     count_max: usize,
 }
 
 impl ChunkCache {
+    fn new(bytes_max: usize) -> Self {
+        ChunkCache {
+            chunks: FxHashMap::default(),
+            loading: FxHashSet::default(),
+            turns: BTreeMap::new(),
+            turn_passed: 0,
+            turn_next: TURN_FIRST,
+            bytes: 0,
+            bytes_max,
+            ahead_bytes: 0,
+        }
+    }
+
     /// Whether a chunk is there, or will be soon.
     fn has(&self, key: &ChunkKey) -> bool {
         self.chunks.contains_key(key) || self.loading.contains(key)
@@ -133,6 +158,19 @@ impl ChunkCache {
         Some(Arc::clone(&cached.chunk))
     }
 
+    /// A sequential reader has left it behind: it goes before those that readers still want. Others who follow find it until
+    /// then, and by that keep it for another round.
+    fn pass(&mut self, key: &ChunkKey) {
+        let Some(cached) = self.chunks.get_mut(key).filter(|cached| cached.turn >= TURN_FIRST) else {
+            return;
+        };
+        self.turns.remove(&cached.turn);
+        cached.turn = self.turn_passed;
+        cached.used = false;
+        self.turns.insert(cached.turn, *key);
+        self.turn_passed += 1;
+    }
+
     /// Whether so many bytes more may be read ahead. More than half of the cache, and some would be gone before they are
     /// wanted.
     fn has_room_ahead(&self, bytes: usize) -> bool {
@@ -140,47 +178,55 @@ impl ChunkCache {
     }
 
     fn insert(&mut self, key: ChunkKey, chunk: Arc<LoadedChunk>, is_ahead: bool) {
+        self.remove(&key);
         self.bytes += chunk.cost;
         self.ahead_bytes += if is_ahead { chunk.cost } else { 0 };
-        // What nobody wanted yet stays for two rounds, as what was wanted again does.
-        match self.chunks.insert(key, Cached { chunk, used: is_ahead, is_ahead }) {
-            Some(old) => self.forget(&old),
-            None => self.hand.push_back(key),
-        }
+        let turn = self.turn_next;
+        self.turn_next += 1;
+        self.turns.insert(turn, key);
+        // Its reader wants the rest of it, or all of it, and says when it needs it no more.
+        self.chunks.insert(key, Cached { chunk, turn, used: true, is_ahead });
         self.shrink(self.bytes_max);
     }
 
-    /// Counts one that is no longer there.
-    fn forget(&mut self, cached: &Cached) {
+    fn remove(&mut self, key: &ChunkKey) {
+        let Some(cached) = self.chunks.remove(key) else { return };
+        self.turns.remove(&cached.turn);
         self.bytes -= cached.chunk.cost;
         self.ahead_bytes -= if cached.is_ahead { cached.chunk.cost } else { 0 };
     }
 
     fn shrink(&mut self, bytes_max: usize) {
         while self.bytes > bytes_max {
-            let Some(key) = self.hand.pop_front() else { break };
-            let Some(cached) = self.chunks.get_mut(&key) else { continue };
-            if cached.used {
-                cached.used = false;
-                self.hand.push_back(key);
-            } else if let Some(cached) = self.chunks.remove(&key) {
-                self.forget(&cached);
+            let Some((_, key)) = self.turns.pop_first() else { break };
+            let cached = self.chunks.get_mut(&key).expect("whose turn it is, is there");
+            if take(&mut cached.used) {
+                cached.turn = self.turn_next;
+                self.turns.insert(cached.turn, key);
+                self.turn_next += 1;
+            } else {
+                self.remove(&key);
             }
         }
+    }
+
+    /// Forgets the chunks of a segment, also those that are being read.
+    fn forget(&mut self, segment: &SegmentName) {
+        let gone: Vec<_> = self.chunks.keys().filter(|(of, _)| of == segment).copied().collect();
+        gone.iter().for_each(|key| self.remove(key));
+        self.loading.retain(|(of, _)| of != segment);
     }
 }
 
 impl Readers {
     pub(crate) fn new(settings: &Settings, buffers: Arc<BufferPool>) -> Self {
-        let cache = ChunkCache {
-            chunks: FxHashMap::default(),
-            loading: FxHashSet::default(),
-            hand: VecDeque::new(),
-            bytes: 0,
-            bytes_max: settings.chunk_cache_bytes_max,
-            ahead_bytes: 0,
+        let cache = ChunkCache::new(settings.chunk_cache_bytes_max);
+        let files = OpenFiles {
+            files: FxHashMap::default(),
+            uses: 0,
+            forgotten: 0,
+            count_max: settings.open_files_max,
         };
-        let files = OpenFiles { files: FxHashMap::default(), uses: 0, count_max: settings.open_files_max };
         Readers {
             jobs: ReadQueue::new(settings.read_queue_max),
             cache: Mutex::new(cache),
@@ -211,12 +257,17 @@ impl Readers {
         let wanted = chunks.len();
         let (cached, reads_on) = {
             let mut cache = self.cache();
+            let before = before.map(key_of);
+            let reads_on = before.is_some_and(|before| cache.has(&before));
+            if let Some(before) = before {
+                cache.pass(&before);
+            }
             let cached: Option<Vec<_>> = chunks.iter().map(|chunk| cache.get(&key_of(chunk))).collect();
             if cached.is_some() {
                 let missing = ahead.iter().take(AHEAD_DISTANCE).position(|chunk| !cache.has(&key_of(chunk)));
                 ahead.drain(..missing.unwrap_or(ahead.len()));
             }
-            (cached, before.is_some_and(|before| cache.has(&key_of(before))))
+            (cached, reads_on)
         };
         if let Some(cached) = cached {
             if !ahead.is_empty() {
@@ -239,16 +290,11 @@ impl Readers {
     /// Forgets a segment that was removed or replaced.
     pub(crate) fn forget(&self, segment: &SegmentName) {
         let mut files = self.files();
+        files.forgotten += 1;
         files.files.remove(&(*segment, false));
         files.files.remove(&(*segment, true));
         drop(files);
-        let mut cache = self.cache();
-        let cache = &mut *cache;
-        let gone: Vec<_> = cache.chunks.extract_if(|(of, _), _| of == segment).collect();
-        for (_, cached) in &gone {
-            cache.forget(cached);
-        }
-        cache.hand.retain(|(of, _)| of != segment);
+        self.cache().forget(segment);
     }
 
     /// Frees the cache: nobody has read for a while.
@@ -257,7 +303,6 @@ impl Readers {
         // Twice, because used ones get a second chance.
         cache.shrink(0);
         cache.chunks.shrink_to_fit();
-        cache.hand.shrink_to_fit();
     }
 
     pub(crate) fn cached_bytes(&self) -> usize {
@@ -271,7 +316,7 @@ impl Readers {
         is_bulk: bool,
     ) -> Result<Arc<dyn DiskFile>, LoadError> {
         let key = (*segment, is_bulk);
-        {
+        let forgotten = {
             let mut files = self.files();
             files.uses += 1;
             let uses = files.uses;
@@ -279,13 +324,18 @@ impl Readers {
                 *used = uses;
                 return Ok(Arc::clone(file));
             }
-        }
+            files.forgotten
+        };
         let access = if is_bulk { Access::BulkReadOnly } else { Access::ReadOnly };
         let file = disk.open(&segment.data_path(), access).await.map_err(|error| match error.kind {
             DiskErrorKind::NotFound => LoadError::Gone(*segment),
             _ => LoadError::Failed(ReadError::Disk(error.to_string())),
         })?;
         let mut files = self.files();
+        if files.forgotten != forgotten {
+            // Perhaps this one, whose file would stay open.
+            return Ok(file);
+        }
         if files.files.len() >= files.count_max {
             let oldest = files.files.iter().min_by_key(|(_, (_, used))| *used).map(|(&name, _)| name);
             if let Some(oldest) = oldest {
@@ -345,8 +395,7 @@ impl Readers {
                     if count == 0 {
                         return Ok(Vec::new());
                     }
-                    let keys = chunks[..count].iter().map(key_of).collect();
-                    break Span::begin(self, keys, &mut cache);
+                    break Span::begin(self, &chunks[..count], wanted, &mut cache);
                 }
             }
             // Another loop reads it now. Loops that read do not wait here, so that this ends.
@@ -360,7 +409,9 @@ impl Readers {
         };
         let mut cache = self.cache();
         for (index, (key, chunk)) in span.keys.iter().zip(&loaded).enumerate() {
-            cache.insert(*key, Arc::clone(chunk), index >= wanted);
+            if cache.loading.contains(key) {
+                cache.insert(*key, Arc::clone(chunk), index >= wanted);
+            }
         }
         drop(cache);
         Ok(loaded)
@@ -440,18 +491,25 @@ impl Readers {
 struct Span<'a> {
     readers: &'a Readers,
     keys: Vec<ChunkKey>,
+    /// Of those that nobody wants yet.
+    ahead_bytes: usize,
 }
 
 impl<'a> Span<'a> {
-    fn begin(readers: &'a Readers, keys: Vec<ChunkKey>, cache: &mut ChunkCache) -> Self {
+    /// The first `wanted` of the chunks are waited for.
+    fn begin(readers: &'a Readers, chunks: &[ChunkRef], wanted: usize, cache: &mut ChunkCache) -> Self {
+        let keys: Vec<_> = chunks.iter().map(key_of).collect();
         cache.loading.extend(keys.iter().copied());
-        Span { readers, keys }
+        let ahead_bytes = chunks.iter().skip(wanted).map(|chunk| chunk.row.length as usize).sum();
+        cache.ahead_bytes += ahead_bytes;
+        Span { readers, keys, ahead_bytes }
     }
 }
 
 impl Drop for Span<'_> {
     fn drop(&mut self) {
         let mut cache = self.readers.cache();
+        cache.ahead_bytes -= self.ahead_bytes;
         for key in &self.keys {
             cache.loading.remove(key);
         }
@@ -561,14 +619,7 @@ mod tests {
 
     #[test]
     fn what_nobody_wanted_yet_fills_half_of_the_cache_at_most() {
-        let mut cache = ChunkCache {
-            chunks: FxHashMap::default(),
-            loading: FxHashSet::default(),
-            hand: VecDeque::new(),
-            bytes: 0,
-            bytes_max: 100,
-            ahead_bytes: 0,
-        };
+        let mut cache = ChunkCache::new(100);
         let check = |cache: &ChunkCache, room: usize| {
             assert!(cache.has_room_ahead(room) && !cache.has_room_ahead(room + 1), "{room} bytes more");
         };
@@ -584,7 +635,21 @@ mod tests {
         insert(&mut cache, 2, false);
         check(&cache, 40);
         cache.shrink(0);
-        assert_eq!((cache.bytes, cache.chunks.len()), (0, 0));
+        assert_eq!((cache.bytes, cache.chunks.len(), cache.turns.len()), (0, 0, 0));
         check(&cache, 50);
+    }
+
+    #[test]
+    fn what_a_reader_has_passed_goes_first() {
+        let mut cache = ChunkCache::new(40);
+        (0..4).for_each(|position| insert(&mut cache, position, false));
+        // One that others follow on, one whose last reader has passed.
+        cache.pass(&key(2));
+        assert!(cache.get(&key(2)).is_some());
+        cache.pass(&key(3));
+        insert(&mut cache, 10, false);
+        let mut left: Vec<u64> = cache.chunks.keys().map(|(_, position)| *position).collect();
+        left.sort_unstable();
+        assert_eq!(left, [0, 1, 2, 10]);
     }
 }

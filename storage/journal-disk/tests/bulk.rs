@@ -353,19 +353,18 @@ fn reads_made(machine: &Machine) -> (u64, u64) {
     (reads.len() as u64, reads.iter().map(|(_, length)| length).sum())
 }
 
-/// Six readers of a shard each, from the oldest to the newest, with so much cache: more than there are loops, so that there
-/// is never a moment to read ahead. Answers how many reads they made, of how many bytes.
-fn read_side_by_side(seed: u64, chunk_cache_bytes_max: usize) -> (u64, u64) {
-    const SHARDS: u32 = 6;
+/// Readers of a shard each, from the oldest to the newest, page by page, with so much cache: more than there are loops, so
+/// that there is never a moment to read ahead. Answers how many reads they made, of how many bytes.
+fn read_side_by_side(seed: u64, readers: u32, page_bytes: usize, chunk_cache_bytes_max: usize) -> (u64, u64) {
     let machine = machine(seed, in_large_pieces(chunk_cache_bytes_max));
     machine.spawn.clone().block_on(async {
-        let journal = filled(&machine, SHARDS, 30_000).await;
-        let mut next = vec![0; SHARDS as usize];
+        let journal = filled(&machine, readers, 30_000).await;
+        let mut next = vec![0; readers as usize];
         let ends: Vec<u64> =
-            (0..SHARDS).map(|index| journal.tail(shard(index)).expect("it exists").next).collect();
+            (0..readers).map(|index| journal.tail(shard(index)).expect("it exists").next).collect();
         while next != ends {
-            let all = next.iter().zip(0..SHARDS);
-            let reads = all.map(|(next, index)| read_shard_at(&journal, shard(index), *next, 2000));
+            let all = next.iter().zip(0..readers);
+            let reads = all.map(|(next, index)| read_shard_at(&journal, shard(index), *next, page_bytes));
             next = join_all(reads).await.into_iter().map(|read| read.expect("reads work")).collect();
         }
         reads_made(&machine)
@@ -374,7 +373,7 @@ fn read_side_by_side(seed: u64, chunk_cache_bytes_max: usize) -> (u64, u64) {
 
 #[test]
 fn sequential_readers_that_wait_for_each_other_read_large_pieces() {
-    let (reads, bytes) = read_side_by_side(9, 256 * 1024);
+    let (reads, bytes) = read_side_by_side(9, 6, 2000, 256 * 1024);
     assert!(
         bytes / reads > 6 * 1024,
         "two chunks and more, with the first and last ones: {reads} of {bytes}"
@@ -385,9 +384,42 @@ fn sequential_readers_that_wait_for_each_other_read_large_pieces() {
 #[test]
 fn what_is_read_ahead_is_still_there_when_it_is_wanted() {
     for cache_bytes in [48, 64, 96] {
-        let (reads, bytes) = read_side_by_side(10, cache_bytes * 1024);
+        let (reads, bytes) = read_side_by_side(10, 6, 2000, cache_bytes * 1024);
         assert!(bytes < 330_000, "little is read twice with {cache_bytes} KiB: {reads} of {bytes}");
     }
+}
+
+/// Many share the cache, and a chunk is three pages: neither what they have begun nor what was read ahead goes before it
+/// was used.
+#[test]
+fn many_readers_of_small_pages_read_little_twice() {
+    for (readers, cache_bytes) in [(8, 128), (16, 256)] {
+        let (reads, bytes) = read_side_by_side(11, readers, 1300, cache_bytes * 1024);
+        let most = u64::from(readers) * 40_000;
+        assert!(bytes < most, "{readers} with {cache_bytes} KiB: {reads} of {bytes}, of {most} at most");
+    }
+}
+
+/// Nothing would ever ask for it again.
+#[test]
+fn a_read_that_overlaps_the_removal_of_its_segment_leaves_nothing_in_the_cache() {
+    let settings = Settings { chores_interval: Duration::from_millis(10), ..in_large_pieces(64 * 1024) };
+    let machine = machine(13, settings);
+    machine.spawn.clone().block_on(async {
+        let journal = filled(&machine, 1, 30_000).await;
+        machine.disk.hold(CallKind::Read);
+        let remove = async {
+            machine.clock.sleep(Duration::from_millis(1)).await;
+            journal.delete_stream(STREAM).await.expect("it takes writes");
+            while machine.disk.files().iter().any(|file| file.ends_with(".seg")) {
+                machine.clock.sleep(Duration::from_millis(10)).await;
+            }
+            machine.disk.release();
+        };
+        let (read, ()) = tokio::join!(read_at(&journal, 0, 12_000), remove);
+        assert!(matches!(read, Err(ReadError::UnknownShard(_))), "{read:?}");
+        assert_eq!(journal.figures().read_cache_bytes, 0);
+    });
 }
 
 #[test]
