@@ -320,7 +320,8 @@ async fn read_shard(client: &mut Client, stream: &str, shard: &str, told: &mut T
         let records = records_in(&answer);
         let is_empty = records.is_empty();
         for record in records {
-            let fact = format!("{} {:?} {}", record.partition_key, record.data, record.arrival_millis);
+            let data = base64_simd::STANDARD.encode_to_string(&record.data);
+            let fact = format!("{} {data} {}", record.partition_key, record.arrival_millis);
             told.facts.insert(format!("{begin}{}", record.sequence_number), fact);
         }
         iterator = answer["NextShardIterator"].clone();

@@ -184,9 +184,10 @@ impl AsyncRead for End {
             return Poll::Ready(Ok(()));
         }
         let count = self.some_of(most);
-        for byte in way.bytes.drain(..count) {
-            buffer.put_slice(&[byte]);
-        }
+        let (front, back) = way.bytes.as_slices();
+        buffer.put_slice(&front[..count.min(front.len())]);
+        buffer.put_slice(&back[..count.saturating_sub(front.len())]);
+        way.bytes.drain(..count);
         way.writer.take().into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(()))
     }
