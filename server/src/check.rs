@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use thalweg_journal_disk::Checked;
+use thalweg_journal_disk::{Checked, Lost, SetAside};
 use thalweg_system::os::OsDisk;
 
 use crate::compose::CATALOG_DIRECTORY;
@@ -14,12 +14,17 @@ pub(crate) struct CheckArgs {
     /// The data directory
     #[arg(long, value_name = "DIR", env = "THALWEG_DATA_DIR", default_value = DATA_DIRECTORY)]
     data_dir: PathBuf,
+    /// Write damaged segments anew without the records that cannot be read, say which these are, and keep the damaged files
+    /// in the directory's folder "set-aside"
+    #[arg(long)]
+    set_aside: bool,
 }
 
-/// Reads everything, changes nothing, and prints what there is and what is damaged; whether nothing is.
+/// Reads everything, and prints what there is and what is damaged; whether nothing is. Changes nothing unless damaged
+/// segments are to be set aside, which comes first.
 ///
 /// # Errors
-/// The directory cannot be read, is not there, or a server uses it.
+/// The directory cannot be read, is not there, or a server uses it; or damage is more than what can be set aside.
 #[allow(clippy::disallowed_methods)] // nothing is made where nothing is
 pub(crate) fn run(args: &CheckArgs) -> Result<bool, StartError> {
     let directory = &args.data_dir;
@@ -31,6 +36,11 @@ pub(crate) fn run(args: &CheckArgs) -> Result<bool, StartError> {
         .build()
         .expect("a runtime without events always starts");
     let failed = |source| StartError::Journal { directory: directory.display().to_string(), source };
+    if args.set_aside {
+        for one in runtime.block_on(thalweg_journal_disk::set_aside(&disk)).map_err(failed)? {
+            print!("{}", lines_of(&one));
+        }
+    }
     let checked = runtime.block_on(thalweg_journal_disk::check(&disk)).map_err(failed)?;
     let catalog = runtime.block_on(thalweg_catalog_disk::check(&disk, CATALOG_DIRECTORY));
     if let Err(thalweg_catalog_disk::OpenError::Disk(error)) = catalog {
@@ -39,6 +49,20 @@ pub(crate) fn run(args: &CheckArgs) -> Result<bool, StartError> {
     let catalog = catalog.err().map(|error| error.to_string());
     print!("{}", report(directory, &checked, catalog.as_deref()));
     Ok(checked.damage.is_empty() && catalog.is_none())
+}
+
+/// What was set aside and what is lost with it: `LOST` for scripts.
+fn lines_of(one: &SetAside) -> String {
+    let mut text = match &one.kept {
+        Some(kept) => format!("set aside: {} is kept as {kept}\n", one.file),
+        None => format!("set aside: {} is not there\n", one.file),
+    };
+    for Lost { shard, offsets, arrivals: (first, last) } in &one.lost {
+        let (from, to) = (offsets.start, offsets.end - 1);
+        text +=
+            &format!("LOST: records {from} to {to} of shard {shard}, which arrived from {first} to {last}\n");
+    }
+    text
 }
 
 /// For people, and the lines that begin with `DAMAGED` for scripts.

@@ -47,8 +47,8 @@ enum Command {
     Serve(Box<config::ServeArgs>),
     /// Verify a data directory that no server uses
     ///
-    /// Reads everything in it and compares it with its checksums; changes nothing. The exit code is 1 when something is
-    /// damaged: the lines that begin with DAMAGED say which file, which byte, and which records.
+    /// Reads everything in it and compares it with its checksums; changes nothing, unless --set-aside is given. The exit
+    /// code is 1 when something is damaged: the lines that begin with DAMAGED say which file, which byte, and which records.
     Check(check::CheckArgs),
     #[command(flatten)]
     Client(thalweg_cli::Command),

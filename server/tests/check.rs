@@ -83,6 +83,16 @@ fn a_damaged_byte_is_named_with_the_records_it_costs() {
     assert_eq!(damaged.len(), 1, "{}", finished.text());
     assert!(damaged[0].contains(name) && damaged[0].contains(" byte "), "{}", damaged[0]);
     assert!(damaged[0].contains("(records "), "{}", damaged[0]);
+
+    let finished = run(&mut command(directory.path(), &["check", "--set-aside"]), b"").ok();
+    let text = finished.text();
+    let lost: Vec<&str> = text.lines().filter(|line| line.starts_with("LOST: records ")).collect();
+    assert_eq!(lost.len(), 1, "{text}");
+    assert!(text.contains(name) && text.ends_with("everything checks out\n"), "{text}");
+    let mut numbers = lost[0].split(' ').filter_map(|word| word.parse::<usize>().ok());
+    let (from, to) = (numbers.next().expect("the first one"), numbers.next().expect("the last one"));
+    let server = Server::start_in(directory, &[], &[]);
+    assert_eq!(server.records("orders").len(), 5_000 - (to - from + 1), "the others are there");
 }
 
 #[test]

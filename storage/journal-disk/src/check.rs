@@ -209,6 +209,14 @@ async fn check_segments(
                 checked.records += row.end() - row.first;
                 checked.bytes += u64::from(row.length);
                 match read_chunk(&*file, &name, row).await {
+                    Ok(chunk) if chunk.runs().is_empty() => {
+                        let key = ShardKey { stream, shard: row.shard };
+                        let (first, last) = (row.first, row.end() - 1);
+                        let path = name.data_path();
+                        checked.notes.push(format!(
+                            "{path}: records {first} to {last} of shard {key} were lost to damage and set aside; reads pass over them"
+                        ));
+                    }
                     Ok(_) => {}
                     Err(ReadError::Corrupt { file, position, what }) => {
                         let what = OpenError::corrupt(&file, position, what).to_string();

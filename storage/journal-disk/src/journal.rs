@@ -229,10 +229,16 @@ impl DiskJournal {
         read: Read,
         found: ChunksFound,
     ) -> Result<ReadAnswer, LoadError> {
+        let mut from = found.from;
+        let ends: Vec<Offset> = found.chunks.iter().map(|chunk| chunk.row.end()).collect();
         let loaded = self.engine.readers.load(found.before.as_ref(), found.chunks, found.ahead).await?;
+        // Records that were lost to damage are passed over.
+        for (_, end) in loaded.iter().zip(ends).take_while(|(chunk, _)| chunk.runs().is_empty()) {
+            from = end;
+        }
         let mut views = Vec::new();
         for chunk in &loaded {
-            let wanted = chunk.runs().iter().filter(|run| run.first + u64::from(run.count) > found.from);
+            let wanted = chunk.runs().iter().filter(|run| run.first + u64::from(run.count) > from);
             views.extend(wanted.map(|run| chunk.view(run)));
         }
         // The shard may have moved on (or gone) while the disk was read.
@@ -240,7 +246,7 @@ impl DiskJournal {
         if tail.deleted {
             return Err(LoadError::Failed(ReadError::UnknownShard(shard.key)));
         }
-        let from = found.from.max(tail.trimmed);
+        let from = from.max(tail.trimmed);
         views.retain(|view| view.end() > from);
         Ok(cut(views, from, &read, tail))
     }

@@ -11,6 +11,9 @@
 //! cache, in blocks that nothing else was or will be written to. What lies between is zeros
 //! (docs/decisions/0031).
 //!
+//! A chunk without runs stands for records that were lost to damage and set aside ([`crate::set_aside`]): reads pass over
+//! them.
+//!
 //! A chunk describes itself: the index can be made again from it. How much of both files is valid stands in the
 //! checkpoint; what lies behind that is no data. Not here: when chunks are written ([`crate::drain`]) and how they
 //! are found ([`crate::shards`]).
@@ -196,29 +199,40 @@ pub(crate) fn encode_chunk_head(
     }
     let first = first.expect("a chunk has a run");
     let length = u32::try_from(head.len() as u64 + payload).expect("settings keep chunks under 4 GiB");
+    let count = next - first;
+    let row = ChunkRow { shard, first, count, first_arrival, last_arrival, position, length, checksum: 0 };
+    complete_head(head, stream, rows, row)
+}
+
+/// Lays out, in place of what `head` holds, a chunk at `position` that stands for records that are lost: a header without
+/// runs that says which they were.
+pub(crate) fn encode_lost_chunk(
+    head: &mut Vec<u8>,
+    position: u64,
+    stream: StreamId,
+    lost: &ChunkRow,
+) -> ChunkRow {
+    head.clear();
+    head.resize(CHUNK_HEADER_BYTES, 0);
+    complete_head(head, stream, 0, ChunkRow { position, length: CHUNK_HEADER_BYTES as u32, ..*lost })
+}
+
+/// Fills in the header before a directory of so many runs; answers the row with its checksum.
+fn complete_head(head: &mut [u8], stream: StreamId, runs: u32, row: ChunkRow) -> ChunkRow {
     put_u32(head, 4, MAGIC_CHUNK);
-    put_u32(head, 8, shard.0);
-    put_u32(head, 12, rows);
+    put_u32(head, 8, row.shard.0);
+    put_u32(head, 12, runs);
     put_u64(head, 16, stream.0);
-    put_u64(head, 24, first);
-    put_u64(head, 32, next - first);
-    put_i64(head, 40, first_arrival.as_millis());
-    put_i64(head, 48, last_arrival.as_millis());
-    put_u32(head, 56, length);
-    put_u32(head, 60, u32::try_from(payload).expect("it is part of the length"));
-    put_u64(head, 64, position);
-    let sum = sum_behind_first_field(head);
-    put_u32(head, 0, sum);
-    ChunkRow {
-        shard,
-        first,
-        count: next - first,
-        first_arrival,
-        last_arrival,
-        position,
-        length,
-        checksum: sum,
-    }
+    put_u64(head, 24, row.first);
+    put_u64(head, 32, row.count);
+    put_i64(head, 40, row.first_arrival.as_millis());
+    put_i64(head, 48, row.last_arrival.as_millis());
+    put_u32(head, 56, row.length);
+    put_u32(head, 60, row.length - head.len() as u32);
+    put_u64(head, 64, row.position);
+    let checksum = sum_behind_first_field(head);
+    put_u32(head, 0, checksum);
+    ChunkRow { checksum, ..row }
 }
 
 /// Why bytes are not the chunk that they should be, and at which of them.
@@ -292,7 +306,8 @@ pub(crate) fn decode_chunk(
         start += run.length as usize;
         runs.push(run);
     }
-    if first != row.end() || start != length {
+    // A chunk without runs stands for records that are lost.
+    if (first != row.end() && !runs.is_empty()) || start != length {
         return fault(CHUNK_HEADER_BYTES, "a chunk's runs are not what its header says");
     }
     Ok((row, runs))

@@ -180,13 +180,28 @@ impl<'a> SegmentWriter<'a> {
                 self.put(bytes).await?;
             }
         }
-        self.index_buffer.extend_from_slice(&segment::encode_index_entry(&chunk));
+        self.note(&chunk);
+        Ok(chunk)
+    }
+
+    /// Appends a chunk that stands for these records, which are lost.
+    pub(crate) async fn append_lost(&mut self, lost: &ChunkRow) -> Result<(), DiskError> {
+        let position = self.written + self.gathered.len() as u64;
+        let mut head = Vec::new();
+        let chunk = segment::encode_lost_chunk(&mut head, position, self.name.stream, lost);
+        self.put(&head).await?;
+        self.note(&chunk);
+        Ok(())
+    }
+
+    /// Counts a chunk that was put.
+    fn note(&mut self, chunk: &ChunkRow) {
+        self.index_buffer.extend_from_slice(&segment::encode_index_entry(chunk));
         self.row.chunks += 1;
-        self.row.data_bytes = position + u64::from(chunk.length);
+        self.row.data_bytes = chunk.position + u64::from(chunk.length);
         self.row.index_bytes += segment::INDEX_ENTRY_BYTES as u64;
         self.row.first_arrival = self.row.first_arrival.min(chunk.first_arrival);
         self.row.last_arrival = self.row.last_arrival.max(chunk.last_arrival);
-        Ok(chunk)
     }
 
     /// Gathers these bytes; writes what has been gathered whenever it fills the piece at hand.

@@ -1,0 +1,224 @@
+//! Damaged segments are set aside: what is lost is told to the record, and everything else is still there.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use support::Machine;
+use support::history::{History, is_throttled, records_of};
+use thalweg_journal::{Journal, Read};
+use thalweg_journal_disk::{DiskJournal, Lost, OpenError, Settings, check, set_aside};
+use thalweg_system::Clock;
+use thalweg_system::simulated::{Crash, SimulatedDisk};
+use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
+
+const STREAM: StreamId = StreamId(7);
+const SHARDS: u32 = 2;
+
+type Content = BTreeMap<(ShardKey, Offset), Bytes>;
+
+fn shard(index: u32) -> ShardKey {
+    ShardKey { stream: STREAM, shard: ShardIndex(index) }
+}
+
+/// Runs something on a machine with this disk.
+fn on<T>(disk: SimulatedDisk, run: impl AsyncFnOnce(Arc<DiskJournal>, &Machine) -> T) -> (T, SimulatedDisk) {
+    let mut machine = Machine { disk, ..Machine::new(3, Settings::tiny()) };
+    let result = machine.spawn.clone().block_on(async {
+        let journal = machine.open().await;
+        let result = run(Arc::clone(&journal), &machine).await;
+        journal.shutdown().await;
+        result
+    });
+    machine.crash(Crash::PowerNothing);
+    (result, machine.disk)
+}
+
+async fn put(machine: &Machine, journal: &DiskJournal, history: &mut History, count: u32) {
+    for index in 0..count {
+        let append = history.append_for(&[(shard(index % SHARDS), 2)], 150);
+        loop {
+            match journal.append(append.clone()).await {
+                Err(error) if is_throttled(&error) => {
+                    machine.clock.sleep(std::time::Duration::from_millis(5)).await;
+                }
+                other => break drop(other.expect("it takes writes")),
+            }
+        }
+    }
+}
+
+async fn content(journal: &DiskJournal) -> Content {
+    let mut content = Content::new();
+    for (key, tail) in journal.shards() {
+        let mut from = tail.trimmed;
+        while from < tail.next {
+            let read =
+                Read { shard: key, from, records_max: 7, bytes_max: 5000, not_before: Timestamp::ZERO };
+            let answer = journal.read(read).await.expect("nothing is damaged any more");
+            for run in &answer.runs {
+                for (offset, record) in (run.first..).zip(records_of(&run.bytes)) {
+                    content.insert((key, offset), record);
+                }
+            }
+            assert!(answer.next > from, "a reader comes on");
+            from = answer.next;
+        }
+    }
+    content
+}
+
+/// A directory that was closed in good order, and what is in it.
+fn directory() -> (SimulatedDisk, Content) {
+    let (content, disk) = on(SimulatedDisk::new(), async |journal, machine| {
+        let mut history = History::default();
+        let indexes: Vec<_> = (0..SHARDS).map(ShardIndex).collect();
+        journal.open_shards(STREAM, &indexes).await.expect("it takes writes");
+        for index in indexes {
+            history.opened(ShardKey { stream: STREAM, shard: index });
+        }
+        put(machine, &journal, &mut history, 100).await;
+        content(&journal).await
+    });
+    (disk, content)
+}
+
+fn set_aside_now(disk: &SimulatedDisk) -> Result<Vec<thalweg_journal_disk::SetAside>, OpenError> {
+    Machine::new(1, Settings::tiny()).spawn.block_on(set_aside(disk))
+}
+
+fn damage(disk: &SimulatedDisk) -> usize {
+    let machine = Machine::new(1, Settings::tiny());
+    machine.spawn.block_on(check(disk)).expect("the disk works").damage.len()
+}
+
+/// What was there but for what was lost.
+fn without(content: &Content, lost: &[Lost]) -> Content {
+    let is_lost = |key, offset| lost.iter().any(|lost| lost.shard == key && lost.offsets.contains(&offset));
+    content
+        .iter()
+        .filter(|((key, offset), _)| !is_lost(*key, *offset))
+        .map(|(place, record)| (*place, record.clone()))
+        .collect()
+}
+
+fn segments(disk: &SimulatedDisk) -> Vec<String> {
+    disk.files().into_iter().filter(|file| file.ends_with(".seg")).collect()
+}
+
+#[test]
+fn what_is_lost_is_told_to_the_record_and_the_rest_is_there() {
+    let (disk, expected) = directory();
+    let (mut with_loss, mut runs_kept) = (0, 0);
+    for file in segments(&disk) {
+        let length = disk.content(&file).expect("it is there").len() as u64;
+        for at in (0..length).step_by(97) {
+            let disk = disk.copy();
+            disk.flip_bit(&file, at, (at % 8) as u8);
+            let was_damaged = damage(&disk) > 0;
+            let all = set_aside_now(&disk).expect("the index tells what was there");
+            assert_eq!(all.len(), usize::from(was_damaged), "{file}, byte {at}");
+            assert_eq!(damage(&disk), 0, "{file}, byte {at}");
+            assert!(set_aside_now(&disk).expect("it is whole").is_empty(), "once is enough");
+            let lost: Vec<Lost> = all.into_iter().flat_map(|one| one.lost).collect();
+            let kept = without(&expected, &lost);
+            with_loss += usize::from(kept.len() < expected.len());
+            runs_kept += usize::from(expected.len() - kept.len() == 2);
+            let ((), disk) = on(disk, async |journal, machine| {
+                assert_eq!(content(&journal).await, kept, "{file}, byte {at}");
+                // It goes on behind that, in the same segment.
+                let mut history = History::default();
+                (0..SHARDS).for_each(|index| history.opened(shard(index)));
+                put(machine, &journal, &mut history, 10).await;
+            });
+            let (after, _) = on(disk, async |journal, _| content(&journal).await);
+            assert_eq!(after.len(), kept.len() + 20, "{file}, byte {at}");
+        }
+    }
+    assert!(
+        with_loss > 50 && runs_kept > 20,
+        "{with_loss} flips cost records, {runs_kept} no more than a run"
+    );
+}
+
+#[test]
+fn damaged_files_are_kept_as_they_were() {
+    let (disk, _) = directory();
+    let file = &segments(&disk)[0];
+    disk.damage(file, |bytes| bytes[300..900].fill(0xee));
+    let damaged = disk.content(file);
+    let all = set_aside_now(&disk).expect("the index tells what was there");
+    assert_eq!((all.len(), &all[0].file), (1, file));
+    let kept = all[0].kept.as_ref().expect("it was there");
+    assert_eq!(disk.content(kept), damaged);
+    assert_eq!(disk.content(file), None);
+    let (_, disk) = on(disk, async |journal, _| content(&journal).await);
+    assert_eq!(disk.content(kept), damaged, "no start removes them");
+}
+
+#[test]
+fn a_segment_that_is_not_there_is_lost_as_its_index_says() {
+    let (disk, expected) = directory();
+    let file = &segments(&disk)[0];
+    disk.remove(file);
+    let all = set_aside_now(&disk).expect("the index tells what was there");
+    assert!(all[0].kept.is_none() && !all[0].lost.is_empty());
+    let (after, _) = on(disk, async |journal, _| content(&journal).await);
+    assert_eq!(after, without(&expected, &all[0].lost));
+}
+
+#[test]
+fn where_neither_index_nor_segment_says_what_was_there_nothing_is_changed() {
+    let (disk, _) = directory();
+    let file = &segments(&disk)[0];
+    disk.damage(file, |bytes| bytes[64..200].fill(0xee));
+    disk.damage(&file.replace(".seg", ".idx"), |bytes| bytes[70] ^= 1);
+    let before: Vec<_> = disk.files().iter().map(|file| disk.content(file)).collect();
+    let error = set_aside_now(&disk).expect_err("it cannot be told");
+    assert!(error.to_string().contains(file), "{error}");
+    let after: Vec<_> = disk.files().iter().map(|file| disk.content(file)).collect();
+    assert!(before == after);
+}
+
+#[test]
+fn a_crash_at_any_call_is_made_good_by_the_next_time() {
+    let (disk, expected) = directory();
+    let file = &segments(&disk)[0];
+    disk.damage(file, |bytes| bytes[300..900].fill(0xee));
+    let calls = {
+        let disk = disk.copy();
+        let before = disk.calls();
+        set_aside_now(&disk).expect("the index tells what was there");
+        disk.calls() - before
+    };
+    for call in 1..=calls {
+        for how in [Crash::Process, Crash::PowerNothing, Crash::Power(call), Crash::PowerEverything] {
+            println!("call {call} of {calls}, {how:?}");
+            let stopped = disk.copy();
+            stopped.stop_at_call(call);
+            let machine = Machine::new(1, Settings::tiny());
+            // It never comes back from the call at which the machine stops.
+            machine.spawn.block_on(async {
+                tokio::select! {
+                    biased;
+                    _ = set_aside(&stopped) => {}
+                    () = machine.clock.sleep(std::time::Duration::from_secs(1)) => {}
+                }
+            });
+            let after = stopped.crash(how);
+            let lost: Vec<Lost> = set_aside_now(&after)
+                .expect("the index tells what was there")
+                .into_iter()
+                .flat_map(|one| one.lost)
+                .collect();
+            assert_eq!(damage(&after), 0);
+            let (found, _) = on(after, async |journal, _| content(&journal).await);
+            assert!(found.len() < expected.len(), "something is lost");
+            if !lost.is_empty() {
+                assert_eq!(found, without(&expected, &lost));
+            }
+        }
+    }
+}
