@@ -11,7 +11,9 @@
 //!    verify       reads everything there is, and compares
 //!  history      what was asked, answered and seen; the rules
 //!  counters     what a campaign has met
-//!  flips        every bit of a data directory, flipped
+//!  directory    a small data directory, and all that a server says of one
+//!  upgrades     directories that earlier versions wrote
+//!  flips        every bit of a directory, flipped
 //!    log          what a server says of it
 //!  kills        the real program on a real disk, killed while the actors use it
 //!  power_cuts   its calls to the disk traced, and the power cut at each of them
@@ -24,6 +26,7 @@
 mod actors;
 mod client;
 mod counters;
+mod directory;
 mod faults;
 mod flips;
 mod full_disks;
@@ -35,12 +38,15 @@ mod network;
 mod power_cuts;
 mod process;
 mod run;
+mod upgrades;
 mod verify;
 mod world;
 
 pub use counters::Counters;
-pub use flips::{End, Tally, flips};
+pub use directory::End;
+pub use flips::{Tally, flips};
 pub use full_disks::{Tenant, full_disks};
 pub use kills::{Victim, kills};
 pub use power_cuts::{Traced, power_cuts};
 pub use run::{Options, run};
+pub use upgrades::{Files, described, made};
