@@ -52,11 +52,11 @@ pub(super) async fn active(scene: Arc<Scene>) {
 
 /// Each with a body of several reads, after which its buffers could stay large.
 pub(super) async fn idle_after_large(scene: Arc<Scene>) {
-    let streams = scene.connect_all(scene.count(100, 4000)).await;
+    let mut streams = scene.connect_all(scene.count(100, 1000)).await;
     let record = json!({"PartitionKey": "a", "Data": "A".repeat(700 * 1024)});
     let request = request("PutRecords", &json!({"StreamName": "abuse", "Records": [record]}));
-    for mut stream in streams.into_iter().map(Some).collect::<Vec<_>>().iter_mut().flatten() {
-        let (status, body) = exchange(&mut stream, request.as_bytes()).await.expect("it is served");
+    for stream in &mut streams {
+        let (status, body) = exchange(stream, request.as_bytes()).await.expect("it is served");
         scene.answered(status, &body);
     }
     scene.run(Vec::new()).await;
@@ -82,7 +82,8 @@ pub(super) async fn above_the_descriptors(scene: Arc<Scene>) {
             let mut stream = streams.next().expect("one for each");
             async move {
                 let key = number.to_string();
-                let body = json!({"StreamName": "abuse", "PartitionKey": key, "Data": "A".repeat(200 * 1024)});
+                let body =
+                    json!({"StreamName": "abuse", "PartitionKey": key, "Data": "A".repeat(200 * 1024)});
                 let request = request("PutRecord", &body);
                 // Those above the limit wait for ever.
                 while let Ok((status, body)) = exchange(&mut stream, request.as_bytes()).await {

@@ -32,7 +32,8 @@ pub(super) struct Scene {
 
 /// What the SDKs of AWS try again: errors of the server's side that name no outcome, and throttling.
 pub(super) fn is_retryable(status: u16, code: &str) -> bool {
-    let throttling = ["ProvisionedThroughputExceededException", "LimitExceededException", "ThrottlingException"];
+    let throttling =
+        ["ProvisionedThroughputExceededException", "LimitExceededException", "ThrottlingException"];
     status == 503 || throttling.contains(&code)
 }
 

@@ -32,10 +32,15 @@ pub(super) async fn bodies(scene: Arc<Scene>) {
     trickle(&scene, scene.count(400, MANY), start.as_bytes()).await;
 }
 
-/// Nearly all of the largest bodies, of more connections than there is room for, and then a byte now and then.
+/// Nearly all of the largest bodies, of more connections than there is room for, and smaller ones for the rest of the room;
+/// and then a byte now and then.
 pub(super) async fn large_bodies(scene: Arc<Scene>) {
-    let start = format!("{HEAD}content-length: {}\r\n\r\n{}", BODY_BYTES + (1 << 20), "a".repeat(BODY_BYTES));
-    trickle(&scene, scene.count(20, 40), start.as_bytes()).await;
+    let starts = [BODY_BYTES, 1 << 20, 64 << 10, 4 << 10].map(|length| {
+        format!("{HEAD}content-length: {}\r\n\r\n{}", length + 1000, "a".repeat(length)).into_bytes()
+    });
+    let starts = starts.into_iter().enumerate();
+    let starts = starts.flat_map(|(size, start)| vec![start; scene.count(20, 40) * (size + 1)]).collect();
+    trickle_each(&scene, starts).await;
 }
 
 /// A length, and no body.
@@ -59,12 +64,17 @@ pub(super) async fn claims_with_a_byte(scene: Arc<Scene>) {
 
 /// So many connections that begin with this and go on slowly, until the server ends them.
 async fn trickle(scene: &Arc<Scene>, count: usize, start: &[u8]) {
-    let streams = scene.connect_all(count).await;
-    let mut streams = streams.into_iter();
+    trickle_each(scene, vec![start.to_vec(); count]).await;
+}
+
+/// Connections that begin with these and go on slowly, until the server ends them.
+async fn trickle_each(scene: &Arc<Scene>, starts: Vec<Vec<u8>>) {
+    let streams = scene.connect_all(starts.len()).await;
+    let mut both = streams.into_iter().zip(starts);
     scene
-        .run_each(count, |scene, _| {
-            let (mut from, mut to) = streams.next().expect("one for each").into_split();
-            let start = start.to_owned();
+        .run_each(both.len(), |scene, _| {
+            let (stream, start) = both.next().expect("one for each");
+            let (mut from, mut to) = stream.into_split();
             async move {
                 let _ = to.write_all(&start).await;
                 drop(start);

@@ -148,8 +148,7 @@ async fn put_much(scene: &Scene) {
 async fn large_get(scene: &Scene) -> Value {
     let data = base64_simd::STANDARD.encode_to_string(vec![b'a'; RECORD_BYTES]);
     for _ in 0..RECORDS {
-        let body =
-            json!({"StreamName": "abuse", "PartitionKey": "a", "ExplicitHashKey": "0", "Data": data});
+        let body = json!({"StreamName": "abuse", "PartitionKey": "a", "ExplicitHashKey": "0", "Data": data});
         scene.must("PutRecord", &body).await;
     }
     json!({"ShardIterator": scene.iterator(0).await})
