@@ -47,7 +47,7 @@ use vitals::{Reading, Vitals};
 const GAP_MAX: Duration = Duration::from_secs(10);
 /// How soon after the abuse descriptors are given back, and memory.
 const FILES_RECOVERY_MAX: Duration = Duration::from_secs(60);
-const MEMORY_RECOVERY_MAX: Duration = Duration::from_secs(10);
+const MEMORY_RECOVERY_MAX: Duration = Duration::from_secs(3);
 /// What the same abuse may take more when the allocator has kept what the first one took, in bytes.
 const AGAIN_BYTES: usize = 64 << 20;
 /// Files that a server may have open more than before: segments that its data took, and the neighbour's new connections.
