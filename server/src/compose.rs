@@ -14,7 +14,7 @@ use thalweg_journal::{Health, Journal};
 use thalweg_journal_disk::DiskJournal;
 use thalweg_journal_memory::{Knobs, MemoryJournal};
 use thalweg_streams::{Components, Limits, Streams};
-use thalweg_system::os::{Durability, OsClock, OsDisk, OsRandom, OsSpawn, TokioTasks};
+use thalweg_system::os::{Durability, OsClock, OsDisk, OsRandom, OsSpawn, TokioTasks, raise_open_files};
 use thalweg_system::{Clock, Disk, Random, Tasks};
 
 use crate::config::{Config, LimitsChoice, StorageConfig};
@@ -22,6 +22,10 @@ use crate::start_error::StartError;
 
 /// Where the catalog is in the data directory (docs/formats/catalog.md); the journal has its files beside it.
 pub(crate) const CATALOG_DIRECTORY: &str = "meta";
+
+/// Descriptors that are not for connections: the segments that the journal holds open for reading
+/// (`open_files_max`, 256), those that it writes, the ring, the catalog and the event queues.
+const FILES: usize = 512;
 
 /// A server's parts, recovered and ready, not listening yet.
 pub(crate) struct Parts {
@@ -184,7 +188,14 @@ fn gateway_settings(config: &Config) -> thalweg_gateway::Settings {
     if let Some(threads) = config.threads {
         settings.threads = threads;
     }
+    settings.connections_max = connections_max(settings.connections_max, raise_open_files());
     settings
+}
+
+/// As many connections as leave enough descriptors to the files: a segment that cannot be opened would end writing.
+fn connections_max(wanted: usize, descriptors: usize) -> usize {
+    let for_files = FILES.min(descriptors / 2);
+    wanted.min(descriptors - for_files)
 }
 
 /// Ready means: puts are taken. A throttled journal is ready: clients wait and try again.
@@ -194,4 +205,16 @@ fn readiness(journal: &Arc<dyn Journal>) -> Readiness {
         Health::Ready | Health::Throttled(_) => Ok(()),
         Health::WritesStopped(reason) => Err(format!("no writes until restart: {reason}")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_files() {
+        for (descriptors, expected) in [(usize::MAX, 10_000), (20_000, 10_000), (4096, 3584), (256, 128)] {
+            assert_eq!(connections_max(10_000, descriptors), expected);
+        }
+    }
 }

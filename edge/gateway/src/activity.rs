@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::Settings;
+use crate::settings::{ANSWER_PROGRESS_BYTES, CROWDED_HASTE};
 
 /// What a connection has done so far. Written by the stream and the requests, read by the watch.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub(crate) struct Activity {
     pub(crate) blocked: AtomicBool,
     requests: AtomicU64,
     in_flight: AtomicUsize,
+    /// Large answers that the client has not taken whole.
+    unread: AtomicUsize,
 }
 
 impl Activity {
@@ -32,6 +35,7 @@ impl Activity {
             blocked: self.blocked.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
             in_flight: self.in_flight.load(Ordering::Relaxed),
+            unread: self.unread.load(Ordering::Relaxed),
         }
     }
 }
@@ -45,6 +49,23 @@ impl Drop for InFlight {
     }
 }
 
+impl InFlight {
+    /// Its answer is large, and unread until the guard is dropped.
+    pub(crate) fn unread(&self) -> Unread {
+        self.0.unread.fetch_add(1, Ordering::Relaxed);
+        Unread(Arc::clone(&self.0))
+    }
+}
+
+/// A large answer that is not taken whole.
+pub(crate) struct Unread(Arc<Activity>);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.0.unread.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Snapshot {
     bytes_read: u64,
@@ -52,6 +73,7 @@ struct Snapshot {
     blocked: bool,
     requests: u64,
     in_flight: usize,
+    unread: usize,
 }
 
 /// What to do with a connection.
@@ -80,6 +102,8 @@ pub(crate) struct Watch {
     read_before_idle: u64,
     head_since: Option<Duration>,
     blocked_since: Option<Duration>,
+    /// Since when large answers are taken too slowly, and what had been written by then.
+    unread_since: Option<(Duration, u64)>,
     finishing_since: Option<Duration>,
     before: Snapshot,
 }
@@ -95,6 +119,7 @@ impl Watch {
             read_before_idle: 0,
             head_since: None,
             blocked_since: None,
+            unread_since: None,
             finishing_since: None,
             before: Snapshot::default(),
         }
@@ -111,15 +136,24 @@ impl Watch {
         self.head_timeout.min(self.idle_timeout).min(self.write_timeout) / 4
     }
 
-    /// Looks at the connection.
-    pub(crate) fn look(&mut self, activity: &Activity, now: Duration) -> Verdict {
+    /// Looks at the connection. `is_crowded`: others have hardly any room for their answers.
+    pub(crate) fn look(&mut self, activity: &Activity, now: Duration, is_crowded: bool) -> Verdict {
         let snapshot = activity.snapshot();
-        let verdict = self.judge(snapshot, now);
+        let verdict = self.judge(snapshot, now, is_crowded);
         self.before = snapshot;
         verdict
     }
 
-    fn judge(&mut self, seen: Snapshot, now: Duration) -> Verdict {
+    fn judge(&mut self, seen: Snapshot, now: Duration, is_crowded: bool) -> Verdict {
+        // In HTTP/2 nothing is blocked where only a window is closed.
+        let (since, written) = *self.unread_since.get_or_insert((now, seen.bytes_written));
+        let haste = if is_crowded { CROWDED_HASTE } else { 1 };
+        if seen.unread == 0 || seen.bytes_written - written >= ANSWER_PROGRESS_BYTES {
+            self.unread_since = None;
+        } else if now.saturating_sub(since) >= self.write_timeout / haste {
+            return Verdict::Drop("the client does not take its answers");
+        }
+
         let stuck = seen.blocked && seen.bytes_written == self.before.bytes_written;
         let blocked_since = *self.blocked_since.get_or_insert(now);
         if !stuck {
@@ -178,7 +212,7 @@ mod tests {
     }
 
     fn look(watch: &mut Watch, activity: &Activity, second: u64) -> Verdict {
-        watch.look(activity, Duration::from_secs(second))
+        watch.look(activity, Duration::from_secs(second), false)
     }
 
     #[test]
@@ -228,6 +262,25 @@ mod tests {
         activity.bytes_read.fetch_add(1, Ordering::Relaxed);
         assert_eq!(look(&mut watch, &activity, 121), KEEP);
         assert!(is_dropped(look(&mut watch, &activity, 125)));
+    }
+
+    #[test]
+    fn large_answers_behind_a_closed_window_are_dropped_and_sooner_when_it_is_crowded() {
+        for (is_crowded, seconds) in [(false, 20), (true, 2)] {
+            let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+            watch.is_http2();
+            let unread = activity.begin().unread();
+            let mut look = |second| watch.look(&activity, Duration::from_secs(second), is_crowded);
+            assert_eq!(look(100), KEEP);
+            activity.bytes_written.fetch_add(ANSWER_PROGRESS_BYTES, Ordering::Relaxed);
+            assert_eq!(look(101), KEEP, "it takes some");
+            assert_eq!(look(102), KEEP);
+            activity.bytes_written.fetch_add(17, Ordering::Relaxed);
+            assert_eq!(look(101 + seconds), KEEP);
+            assert!(is_dropped(look(102 + seconds)), "answers to pings are no progress");
+            drop(unread);
+            assert_eq!(look(103 + seconds), KEEP);
+        }
     }
 
     #[test]

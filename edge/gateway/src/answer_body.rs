@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,11 +12,15 @@ use http_body::{Body, Frame, SizeHint};
 use thalweg_api::{BoxFuture, EventStream};
 use thalweg_wire::event_stream;
 
-use crate::activity::InFlight;
+use crate::activity::{InFlight, Unread};
+use crate::budget::{Budget, Full, Share};
+use crate::settings::{ANSWER_BYTES_COUNTED, ANSWER_BYTES_LARGE};
 
 /// A body, and the request that it ends.
 pub(crate) struct AnswerBody {
     content: Content,
+    /// What it takes of the memory for answers.
+    share: Option<Share>,
     /// The request is in flight until its body is gone.
     _in_flight: Option<InFlight>,
 }
@@ -37,17 +42,54 @@ enum Content {
 
 impl AnswerBody {
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        AnswerBody { content: Content::Whole(bytes), _in_flight: None }
+        AnswerBody { content: Content::Whole(bytes), share: None, _in_flight: None }
     }
 
     pub(crate) fn events(stream: EventStream, draining: BoxFuture<'static, ()>) -> Self {
-        AnswerBody { content: Content::Events { stream, is_ahead: false, draining }, _in_flight: None }
+        let content = Content::Events { stream, is_ahead: false, draining };
+        AnswerBody { content, share: None, _in_flight: None }
     }
 
-    /// Keeps the request in flight until this body is gone.
+    /// Takes its share of the memory for answers. Event streams hold an event at a time.
+    ///
+    /// # Errors
+    /// There is no room, and it must be thrown away.
+    pub(crate) fn count(&mut self, budget: &Arc<Budget>) -> Result<(), Full> {
+        let Content::Whole(bytes) = &self.content else { return Ok(()) };
+        if bytes.len() < ANSWER_BYTES_COUNTED {
+            return Ok(());
+        }
+        let mut share = budget.share();
+        if bytes.len() < ANSWER_BYTES_LARGE {
+            share.take_anyway(bytes.len());
+        } else {
+            share.take_for_long(bytes.len())?;
+        }
+        self.share = Some(share);
+        Ok(())
+    }
+
+    /// Keeps the request in flight until this body is gone, and its share taken until its last byte is.
     pub(crate) fn until_gone(mut self, in_flight: InFlight) -> Self {
+        if let (Content::Whole(bytes), Some(share)) = (&mut self.content, self.share.take()) {
+            let held = Held { bytes: std::mem::take(bytes), _share: share, _unread: in_flight.unread() };
+            *bytes = Bytes::from_owner(held);
+        }
         self._in_flight = Some(in_flight);
         self
+    }
+}
+
+/// An answer's bytes, and what ends with the last of them: where they are, only HTTP knows.
+struct Held {
+    bytes: Bytes,
+    _share: Share,
+    _unread: Unread,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -127,14 +127,16 @@ async fn drive<C>(
         match event {
             Event::Closed => return,
             Event::Draining => finish(connection.as_mut()),
-            Event::Look => match watch.look(activity, shared.clock.monotonic()) {
-                Verdict::Keep => {}
-                Verdict::Finish => finish(connection.as_mut()),
-                Verdict::Drop(why) => {
-                    tracing::debug!("a connection was dropped: {why}");
-                    return;
+            Event::Look => {
+                match watch.look(activity, shared.clock.monotonic(), shared.answers.is_crowded()) {
+                    Verdict::Keep => {}
+                    Verdict::Finish => finish(connection.as_mut()),
+                    Verdict::Drop(why) => {
+                        tracing::debug!("a connection was dropped: {why}");
+                        return;
+                    }
                 }
-            },
+            }
         }
         if let Event::Look = event {
             events.push(then(shared.clock.sleep(watch.interval()), Event::Look));
@@ -146,7 +148,7 @@ async fn drive<C>(
 async fn overdue(shared: &Shared, watch: &mut Watch, activity: &Activity) -> &'static str {
     loop {
         shared.clock.sleep(watch.interval()).await;
-        match watch.look(activity, shared.clock.monotonic()) {
+        match watch.look(activity, shared.clock.monotonic(), shared.answers.is_crowded()) {
             Verdict::Keep => {}
             Verdict::Finish => return "it was idle",
             Verdict::Drop(why) => return why,

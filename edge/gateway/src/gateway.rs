@@ -10,6 +10,7 @@ use thalweg_api::{BoxFuture, Service};
 use thalweg_system::{Clock, Random, Tasks};
 
 use crate::Settings;
+use crate::budget::Budget;
 use crate::request_id::RequestIds;
 
 /// Whether the program can serve; the reason if it cannot.
@@ -42,8 +43,10 @@ pub(crate) struct Shared {
     pub(crate) tasks: Arc<dyn Tasks>,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) live: Arc<Live>,
-    /// Bytes of request bodies in memory.
-    pub(crate) bodies_bytes: Arc<AtomicUsize>,
+    /// Request bodies in memory.
+    pub(crate) bodies: Arc<Budget>,
+    /// Answers that clients have not taken yet.
+    pub(crate) answers: Arc<Budget>,
 }
 
 impl Gateway {
@@ -57,6 +60,8 @@ impl Gateway {
         tasks: Arc<dyn Tasks>,
     ) -> Self {
         let shared = Shared {
+            bodies: Budget::new(settings.bodies_bytes_max),
+            answers: Budget::new(settings.answers_bytes_max),
             settings,
             services,
             clock,
@@ -65,7 +70,6 @@ impl Gateway {
             tasks,
             phase: watch::Sender::new(Phase::Open),
             live: Arc::default(),
-            bodies_bytes: Arc::default(),
         };
         Gateway { shared: Arc::new(shared) }
     }

@@ -15,6 +15,7 @@ mod activity;
 mod answer_body;
 mod authorization;
 mod bell;
+mod budget;
 mod connection;
 mod gateway;
 mod monitored;

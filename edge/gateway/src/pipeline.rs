@@ -23,6 +23,7 @@ use thalweg_wire::Protocol;
 
 use crate::answer_body::AnswerBody;
 use crate::authorization;
+use crate::budget::Full;
 use crate::gateway::{LiveGuard, Phase, Shared};
 use crate::request_body;
 use crate::request_id::RequestId;
@@ -61,7 +62,11 @@ where
     let (head, body) = request.into_parts();
     let id = shared.ids.next();
     let outcome = decide(shared, &head, body, id).await;
-    response::build(shared, head, id, outcome)
+    let mut response = response::build(shared, head, id, outcome);
+    match response.body_mut().count(&shared.answers) {
+        Ok(()) => response,
+        Err(Full) => response::without_room(response),
+    }
 }
 
 /// Everything up to knowing who is asked for what.
@@ -78,11 +83,15 @@ where
     if head.method != Method::POST {
         return ACCESS_DENIED;
     }
-    let total = &shared.bodies_bytes;
-    let body = match request_body::collect(head, body, &shared.settings, &*shared.clock, total).await {
+    let budget = &shared.bodies;
+    let body = match request_body::collect(head, body, &shared.settings, &*shared.clock, budget).await {
         Ok(body) => body,
         Err(refusal) => return Outcome::NoBody(refusal),
     };
+    // Before the call: it may change something, and its answer must go out then.
+    if shared.answers.is_full() {
+        return Outcome::NoRoom;
+    }
     let content_type = header(head, CONTENT_TYPE);
     let protocol = Protocol::of_content_type(content_type);
     let target = target(shared, head);

@@ -1,10 +1,10 @@
 //! Taking a request's body in: bounded in size, in time, and in what all bodies together may take.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
 use http_body::Body;
@@ -12,7 +12,10 @@ use http_body_util::BodyExt;
 use thalweg_system::Clock;
 
 use crate::Settings;
-use crate::settings::{BODY_BYTES_AT_ONCE, BODY_BYTES_MAX, BODY_PROGRESS_BYTES, DRAINED_BYTES_MAX};
+use crate::budget::{Budget, Full, Share};
+use crate::settings::{
+    BODY_BYTES_AT_ONCE, BODY_BYTES_MAX, BODY_PROGRESS_BYTES, CROWDED_HASTE, DRAINED_BYTES_MAX, REQUEST_BYTES,
+};
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,40 +37,34 @@ pub(crate) struct RequestBody {
     pub(crate) share: Share,
 }
 
-/// What one body takes of [`Settings::bodies_bytes_max`].
-pub(crate) struct Share {
-    taken: usize,
-    total: Arc<AtomicUsize>,
-}
-
-impl Share {
-    fn take(&mut self, more: usize, max: usize) -> Result<(), BodyRefusal> {
-        let before = self.total.fetch_add(more, Ordering::Relaxed);
-        self.taken += more;
-        // What was added too much is given back on drop.
-        if before.saturating_add(more) > max { Err(BodyRefusal::NoRoom) } else { Ok(()) }
+impl From<Full> for BodyRefusal {
+    fn from(_: Full) -> Self {
+        BodyRefusal::NoRoom
     }
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.taken, Ordering::Relaxed);
-    }
-}
-
-/// Reads the body to its end. One that comes in a single piece is not copied.
+/// Reads the body to its end. One that comes in a single piece is not copied. A request whose body must be waited for
+/// pays for its head, too.
 pub(crate) async fn collect<B>(
     head: &Parts,
     body: B,
     settings: &Settings,
     clock: &dyn Clock,
-    total: &Arc<AtomicUsize>,
+    budget: &Arc<Budget>,
 ) -> Result<RequestBody, BodyRefusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let mut share = Share { taken: 0, total: Arc::clone(total) };
-    let mut pieces = Pieces { body, clock, timeout: settings.body_timeout, pause: None, since_pause: 0 };
+    let mut share = budget.share();
+    let mut pieces = Pieces {
+        body,
+        clock,
+        budget: Arc::clone(budget),
+        timeout: settings.body_timeout,
+        pause: None,
+        progress_at: Duration::ZERO,
+        since_progress: 0,
+    };
     let claimed = match content_length(head) {
         Some(length) if length > BODY_BYTES_MAX as u64 => {
             pieces.drain(head).await;
@@ -77,7 +74,14 @@ where
         None => None,
     };
 
-    let Some(first) = pieces.next().await? else {
+    let first = match pieces.next().now_or_never() {
+        Some(first) => first?,
+        None => {
+            share.take_for_long(request_bytes(head))?;
+            pieces.next().await?
+        }
+    };
+    let Some(first) = first else {
         return Ok(RequestBody { bytes: Bytes::new(), share });
     };
     let mut whole = BytesMut::new();
@@ -86,7 +90,7 @@ where
         let piece = match only.take() {
             // All of it, where the client said how much comes.
             Some(first) if claimed == Some(first.len()) => {
-                share.take(first.len(), settings.bodies_bytes_max)?;
+                share.take(first.len())?;
                 return Ok(RequestBody { bytes: first, share });
             }
             Some(first) => first,
@@ -98,7 +102,7 @@ where
         let refusal = if whole.len() + piece.len() > BODY_BYTES_MAX {
             Err(BodyRefusal::TooLong)
         } else {
-            share.take(piece.len(), settings.bodies_bytes_max)
+            share.take_for_long(piece.len()).map_err(BodyRefusal::from)
         };
         if let Err(refusal) = refusal {
             // Nothing is kept while the rest is thrown away.
@@ -122,6 +126,12 @@ fn make_room(whole: &mut BytesMut, more: usize, claimed: Option<usize>) {
     whole.reserve(capacity - whole.len());
 }
 
+/// What a request takes that waits for its body.
+fn request_bytes(head: &Parts) -> usize {
+    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    REQUEST_BYTES + fields.sum::<usize>()
+}
+
 fn content_length(head: &Parts) -> Option<u64> {
     head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -130,11 +140,14 @@ fn content_length(head: &Parts) -> Option<u64> {
 struct Pieces<'a, B> {
     body: B,
     clock: &'a dyn Clock,
+    budget: Arc<Budget>,
     timeout: Duration,
-    /// Runs while a piece is waited for; renewed by progress.
+    /// Runs while a piece is waited for: until the next look at the progress.
     pause: Option<thalweg_system::BoxFuture<'static, ()>>,
-    /// What has come since it was started.
-    since_pause: usize,
+    /// When there was progress, by the monotonic clock; or the first pause.
+    progress_at: Duration,
+    /// What has come since then.
+    since_progress: usize,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
@@ -142,18 +155,20 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyRefusal> {
         loop {
             // Most pieces are there already: a timer for each would cost more than the piece.
-            let frame = match futures_util::FutureExt::now_or_never(self.body.frame()) {
+            let frame = match self.body.frame().now_or_never() {
                 Some(frame) => frame,
                 None => {
-                    let (clock, timeout) = (self.clock, self.timeout);
-                    let pause = self.pause.get_or_insert_with(|| clock.sleep(timeout));
+                    if self.pause.is_none() {
+                        self.progress_at = self.clock.monotonic();
+                        self.pause = Some(self.clock.sleep(self.timeout / CROWDED_HASTE));
+                    }
+                    let pause = self.pause.as_mut().expect("it was just made");
                     match futures_util::future::select(self.body.frame(), pause).await {
                         futures_util::future::Either::Left((frame, _)) => frame,
-                        futures_util::future::Either::Right(_) if self.since_pause >= BODY_PROGRESS_BYTES => {
-                            (self.pause, self.since_pause) = (None, 0);
+                        futures_util::future::Either::Right(_) => {
+                            self.look()?;
                             continue;
                         }
-                        futures_util::future::Either::Right(_) => return Err(BodyRefusal::TooSlow),
                     }
                 }
             };
@@ -165,12 +180,30 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
                     if let Ok(piece) = frame.into_data()
                         && !piece.is_empty()
                     {
-                        self.since_pause += piece.len();
+                        self.since_progress += piece.len();
                         return Ok(Some(piece));
                     }
                 }
             }
         }
+    }
+
+    /// Whether it comes fast enough.
+    fn look(&mut self) -> Result<(), BodyRefusal> {
+        let step = self.timeout / CROWDED_HASTE;
+        if self.since_progress >= BODY_PROGRESS_BYTES {
+            (self.pause, self.since_progress) = (None, 0);
+            return Ok(());
+        }
+        let waited = self.clock.monotonic().saturating_sub(self.progress_at);
+        if self.budget.is_crowded() {
+            return Err(BodyRefusal::NoRoom);
+        }
+        if waited >= self.timeout {
+            return Err(BodyRefusal::TooSlow);
+        }
+        self.pause = Some(self.clock.sleep(step.min(self.timeout - waited)));
+        Ok(())
     }
 
     /// Throws the rest away, within bounds, so that a client that sends all before it reads gets its answer
@@ -205,6 +238,8 @@ mod tests {
 
     use super::*;
 
+    const BUDGET_BYTES: usize = 24 * 1024 * 1024;
+
     /// A body that the test sends.
     struct Sent(UnboundedReceiver<Bytes>);
 
@@ -229,7 +264,7 @@ mod tests {
         test: impl FnOnce(
             UnboundedSender<Bytes>,
             &ManualClock,
-            &Arc<AtomicUsize>,
+            &Arc<Budget>,
             &mut dyn FnMut() -> Option<Collected>,
         ),
     ) {
@@ -238,13 +273,9 @@ mod tests {
             request = request.header(CONTENT_LENGTH, claimed);
         }
         let (head, ()) = request.body(()).expect("well formed").into_parts();
-        let settings = Settings {
-            body_timeout: Duration::from_secs(30),
-            bodies_bytes_max: 20 * 1024 * 1024,
-            ..Settings::default()
-        };
+        let settings = Settings { body_timeout: Duration::from_secs(30), ..Settings::default() };
         let clock = ManualClock::new(Timestamp::ZERO);
-        let total = Arc::default();
+        let total = Budget::new(BUDGET_BYTES);
         let (sender, receiver) = unbounded_channel();
         let mut future = pin!(collect(&head, Sent(receiver), &settings, &clock, &total));
         let mut poll = || match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -265,9 +296,9 @@ mod tests {
             sender.send(piece.clone()).expect("someone collects");
             let body = poll().expect("all is there").map_err(|_| ()).expect("it is fine");
             assert_eq!((body.bytes.as_ptr(), body.bytes.len()), (piece.as_ptr(), 5));
-            assert_eq!(total.load(Ordering::Relaxed), 5);
+            assert_eq!(total.taken(), 5);
             drop(body.share);
-            assert_eq!(total.load(Ordering::Relaxed), 0);
+            assert_eq!(total.taken(), 0);
         });
     }
 
@@ -311,12 +342,53 @@ mod tests {
     #[test]
     fn a_body_that_finds_no_room_is_thrown_away_to_its_end() {
         collecting(Version::HTTP_11, None, |sender, _, total, poll| {
-            total.store(20 * 1024 * 1024 - 10, Ordering::Relaxed);
+            let mut others = total.share();
+            others.take_anyway(BUDGET_BYTES / 4 * 3 - 10);
             send(&sender, 11);
             assert!(poll().is_none());
-            assert_eq!(total.load(Ordering::Relaxed), 20 * 1024 * 1024 - 10, "nothing is kept of it");
+            assert_eq!(total.taken(), BUDGET_BYTES / 4 * 3 - 10, "nothing is kept of it");
             send(&sender, 1000);
             drop(sender);
+            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
+        });
+    }
+
+    #[test]
+    fn bodies_that_are_slow_go_when_it_is_crowded() {
+        collecting(Version::HTTP_11, None, |sender, clock, total, poll| {
+            send(&sender, 1000);
+            assert!(poll().is_none());
+            clock.advance(Duration::from_secs(15));
+            assert!(poll().is_none(), "there is room");
+            let mut others = total.share();
+            others.take_anyway(BUDGET_BYTES / 2);
+            clock.advance(Duration::from_secs(3));
+            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
+        });
+    }
+
+    #[test]
+    fn a_small_body_finds_room_beside_many_that_wait() {
+        collecting(Version::HTTP_11, Some(5), |sender, _, total, poll| {
+            let mut others = total.share();
+            others.take_for_long(BUDGET_BYTES / 4 * 3).expect("so much may wait");
+            sender.send(Bytes::from_static(b"piece")).expect("someone collects");
+            assert!(poll().is_some_and(|outcome| outcome.is_ok()));
+        });
+    }
+
+    #[test]
+    fn a_request_that_waits_pays_for_its_head() {
+        collecting(Version::HTTP_2, None, |sender, _, total, poll| {
+            assert!(poll().is_none());
+            assert!(total.taken() >= REQUEST_BYTES);
+            drop(sender);
+            drop(poll().expect("it has ended"));
+            assert_eq!(total.taken(), 0);
+        });
+        collecting(Version::HTTP_2, None, |_sender, _, total, poll| {
+            let mut others = total.share();
+            others.take_anyway(BUDGET_BYTES / 4 * 3);
             assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
         });
     }
@@ -338,13 +410,13 @@ mod tests {
                     if let Some(outcome) = poll() {
                         break outcome.err();
                     }
-                    assert!(total.load(Ordering::Relaxed) <= BODY_BYTES_MAX);
+                    assert!(total.taken() <= BODY_BYTES_MAX);
                 };
                 assert_eq!(refusal, Some(BodyRefusal::TooLong));
                 assert!(
                     sent > DRAINED_BYTES_MAX && sent <= DRAINED_BYTES_MAX + BODY_BYTES_MAX + 2 * piece.len()
                 );
-                assert_eq!(total.load(Ordering::Relaxed), 0);
+                assert_eq!(total.taken(), 0);
             });
         }
     }

@@ -51,6 +51,8 @@ pub(crate) enum Outcome {
     },
     /// The body was not taken in.
     NoBody(BodyRefusal),
+    /// There is no room for another answer.
+    NoRoom,
     /// The answer to a browser that asks what it may ask.
     Preflight,
     /// How the server is, for people and probes.
@@ -106,6 +108,7 @@ pub(crate) fn build(
             };
             (status, None, AnswerBody::whole(Bytes::new()))
         }
+        Outcome::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, None, AnswerBody::whole(Bytes::new())),
         Outcome::Preflight => return preflight(&head, id),
         Outcome::Health { status, line } => {
             (status, Some("text/plain; charset=utf-8"), AnswerBody::whole(Bytes::from(line)))
@@ -139,6 +142,14 @@ pub(crate) fn build(
         *response.body_mut() = AnswerBody::whole(Bytes::new());
     }
     *response.headers_mut() = headers;
+    response
+}
+
+/// The response to someone for whose answer there is no room.
+pub(crate) fn without_room(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().remove(CONTENT_TYPE);
+    *response.body_mut() = AnswerBody::whole(Bytes::new());
     response
 }
 

@@ -37,6 +37,18 @@ pub const PENDING_RESETS_MAX: usize = 20;
 /// Streams that an HTTP/2 client may make us reset by protocol errors; beyond it the connection ends.
 pub const ERROR_RESETS_MAX: usize = 64;
 
+/// What a request takes besides its head and its body while it waits for the body: its stream, its future.
+pub const REQUEST_BYTES: usize = 4 * 1024;
+/// Answers from this size on are counted. Smaller ones are soon in the kernel's buffers.
+pub const ANSWER_BYTES_COUNTED: usize = 4 * 1024;
+/// Answers from this size on are thrown away when there is no room for them, and the client tries again. No operation that
+/// changes something answers as much: PutRecords of 500 records takes 60 KiB.
+pub const ANSWER_BYTES_LARGE: usize = 128 * 1024;
+/// A client takes its answers when it takes so much (or all) of them within [`Settings::write_timeout`].
+pub const ANSWER_PROGRESS_BYTES: u64 = 16 * 1024;
+/// How many times as fast bodies must come and answers be taken while more than half of what they may take is taken.
+pub const CROWDED_HASTE: u32 = 12;
+
 /// Connections that wait in the kernel for us to accept them.
 pub const BACKLOG: i32 = 1024;
 /// Connections on their way from the accepting thread to a worker.
@@ -54,6 +66,9 @@ pub struct Settings {
     /// Request bodies in memory at once, in bytes, over all connections. Beyond it requests are answered with 503,
     /// which clients retry.
     pub bodies_bytes_max: usize,
+    /// Answers that clients have not taken yet, in bytes, over all connections. Beyond it requests are answered with
+    /// 503, which clients retry.
+    pub answers_bytes_max: usize,
     /// How long a request head may take from its first byte on.
     pub head_timeout: Duration,
     /// How long a connection may be open without a request. Longer than clients keep theirs, so that it is they
@@ -61,7 +76,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Within which time a body must make progress ([`BODY_PROGRESS_BYTES`]).
     pub body_timeout: Duration,
-    /// How long a client may leave an answer unread, without taking a single byte of it.
+    /// How long a client may leave an answer unread: without taking a single byte of it, or of a large one
+    /// [`ANSWER_PROGRESS_BYTES`].
     pub write_timeout: Duration,
 }
 
@@ -71,6 +87,7 @@ impl Default for Settings {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             connections_max: 10_000,
             bodies_bytes_max: 256 * 1024 * 1024,
+            answers_bytes_max: 256 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
             body_timeout: Duration::from_secs(30),

@@ -10,7 +10,7 @@ use thalweg_system::{Clock, Random, Tasks};
 use thalweg_types::{
     ConsumerArn, ConsumerName, ShardIndex, ShardKey, StreamArn, StreamId, Timestamp, limits,
 };
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::{Mutex, RwLock, Semaphore};
 
 use crate::account::Account;
 use crate::change::ChangeKind;
@@ -134,6 +134,9 @@ pub enum OpenError {
     },
 }
 
+/// Answers of GetRecords in the making at once; others wait. Each may hold 10 MiB of records, and encoded 13.4 MiB.
+const PAGES_MAX: usize = 8;
+
 /// Kinesis Data Streams.
 pub struct Streams {
     pub(crate) settings: Settings,
@@ -152,6 +155,8 @@ pub struct Streams {
     pub(crate) rates: Rates,
     /// Makes and opens shard iterators.
     pub(crate) iterators: Sealer,
+    /// Places for answers of GetRecords in the making.
+    pub(crate) pages: Semaphore,
     /// Subscriptions.
     pub(crate) fan_out: FanOut,
     pub(crate) sweeper: Mutex<Sweeper>,
@@ -186,6 +191,7 @@ impl Streams {
             throttle: Throttle::default(),
             rates,
             iterators: Sealer::new(&secret),
+            pages: Semaphore::new(PAGES_MAX),
             fan_out: FanOut::new(),
             sweeper: Mutex::new(sweeper),
             stopped: RwLock::new(false),

@@ -12,6 +12,7 @@
 mod clock;
 mod disk;
 mod file;
+mod limits;
 mod random;
 mod spawn;
 mod tasks;
@@ -19,6 +20,7 @@ mod tasks;
 pub use clock::OsClock;
 pub use disk::OsDisk;
 pub use file::Durability;
+pub use limits::raise_open_files;
 pub use random::OsRandom;
 pub use spawn::{OsNetworkSpawn, OsSpawn};
 pub use tasks::TokioTasks;

@@ -43,7 +43,8 @@ pub(crate) struct Client {
 }
 
 /// Why an exchange has no answer.
-struct Broken;
+#[derive(Debug)]
+pub(crate) struct Broken;
 
 impl From<std::io::Error> for Broken {
     fn from(_: std::io::Error) -> Self {
@@ -75,12 +76,7 @@ impl Client {
             },
         };
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let body = body.to_string();
-        let request = format!(
-            "POST / HTTP/1.1\r\nhost: simulation\r\ncontent-type: application/x-amz-json-1.1\r\n\
-             x-amz-target: Kinesis_20131202.{operation}\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let request = request(operation, body);
         let answer = tokio::select! {
             biased;
             answer = exchange(&mut connection, request.as_bytes()) => answer,
@@ -104,8 +100,21 @@ impl Client {
     }
 }
 
+/// A request, as it goes over HTTP/1.1.
+pub(crate) fn request(operation: &str, body: &Value) -> String {
+    let body = body.to_string();
+    format!(
+        "POST / HTTP/1.1\r\nhost: simulation\r\ncontent-type: application/x-amz-json-1.1\r\n\
+         x-amz-target: Kinesis_20131202.{operation}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 /// Sends a request and reads its answer: the status and the body.
-async fn exchange(connection: &mut Box<dyn Connection>, request: &[u8]) -> Result<(u16, Vec<u8>), Broken> {
+pub(crate) async fn exchange(
+    connection: &mut impl Connection,
+    request: &[u8],
+) -> Result<(u16, Vec<u8>), Broken> {
     connection.write_all(request).await?;
     let mut received = Vec::new();
     let head = loop {
@@ -124,7 +133,7 @@ async fn exchange(connection: &mut Box<dyn Connection>, request: &[u8]) -> Resul
     Ok((status, received[head..head + length].to_vec()))
 }
 
-async fn receive(connection: &mut Box<dyn Connection>, received: &mut Vec<u8>) -> Result<(), Broken> {
+async fn receive(connection: &mut impl Connection, received: &mut Vec<u8>) -> Result<(), Broken> {
     match connection.read_buf(received).await? {
         0 => Err(Broken),
         _ => Ok(()),

@@ -18,11 +18,13 @@
 //!  kills        the real program on a real disk, killed while the actors use it
 //!  power_cuts   its calls to the disk traced, and the power cut at each of them
 //!  full_disks   the real program on a volume that is filled and freed
+//!  abuse        the real program, and clients that misuse it
 //!    process      the real program, and the way to it
 //! ```
 //!
 //! What breaks a rule panics, with the seed in the message of whoever runs it.
 
+mod abuse;
 mod actors;
 mod client;
 mod counters;
@@ -42,6 +44,7 @@ mod upgrades;
 mod verify;
 mod world;
 
+pub use abuse::{Abused, abuse};
 pub use counters::Counters;
 pub use directory::End;
 pub use flips::{Tally, flips};

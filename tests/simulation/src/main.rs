@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use thalweg_simulation::{
-    Counters, End, Options, Tenant, Traced, Victim, flips, full_disks, kills, power_cuts, run,
+    Abused, Counters, End, Options, Tenant, Traced, Victim, abuse, flips, full_disks, kills, power_cuts, run,
 };
 
 /// Simulates the server from many seeds, with all faults
@@ -35,6 +35,21 @@ struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Misuse a real server in every way that we know, one after the other, while a well-behaved client uses it
+    Abuse {
+        /// The program
+        #[arg(long, value_name = "FILE")]
+        server: PathBuf,
+        /// Where its data goes
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// Only the cases whose names contain this
+        #[arg(long, value_name = "NAME")]
+        case: Option<String>,
+        /// Every case small and short
+        #[arg(long)]
+        quick: bool,
+    },
     /// Flip every bit of a data directory in turn, and start a server on each
     Flips {
         /// Of the directory that a crash left, instead of one that was closed in good order
@@ -118,6 +133,10 @@ const LONG_ONE_IN: u64 = 100;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
+        Some(Command::Abuse { server, data_dir, case, quick }) => {
+            abuse(&Abused { program: server, folder: data_dir, case, is_quick: quick });
+            return ExitCode::SUCCESS;
+        }
         Some(Command::Flips { crashed, every, from }) => {
             let end = if crashed { End::Crash } else { End::Clean };
             let tally = flips(end, |number| number % every == from);

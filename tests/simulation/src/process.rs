@@ -100,6 +100,11 @@ impl Process {
         ready
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     fn signal(&self, signal: &str) -> bool {
         let told = Command::new("kill").args([signal, &self.id]).stderr(Stdio::null()).status();
         told.expect("there is a kill command").success()

@@ -56,7 +56,7 @@ const fn operation(name: &'static str, input: &'static StructureSchema, hot: boo
     }
 }
 
-static OPERATIONS: [Operation; 9] = [
+static OPERATIONS: [Operation; 10] = [
     operation("Echo", &INPUT, false),
     operation("Hot", &INPUT, true),
     operation("Length", &DATA_INPUT, false),
@@ -65,6 +65,7 @@ static OPERATIONS: [Operation; 9] = [
     operation("Panic", &INPUT, false),
     operation("Wait", &INPUT, false),
     operation("Stream", &INPUT, false),
+    operation("Large", &INPUT, false),
     operation("Unwritten", &INPUT, false),
 ];
 
@@ -144,6 +145,13 @@ impl Service for FakeService {
                     };
                     let length = i64::try_from(bytes.len()).expect("small");
                     Ok(Answer::Value(Value::Map(vec![("Length".into(), Value::Integer(length))])))
+                }
+                "Large" => {
+                    let Some(Value::Integer(length)) = input.member("Number") else {
+                        panic!("coerced and checked")
+                    };
+                    let length = usize::try_from(*length).expect("positive");
+                    Ok(Answer::Encoded(Bytes::from(vec![b'a'; length])))
                 }
                 "Nothing" => Ok(Answer::Value(Value::Null)),
                 "Fail" => Err(Failure::server("InternalFailureException", format!("id {}", call.request_id))),

@@ -255,6 +255,69 @@ async fn bodies_share_what_memory_they_may_take() {
     check_echo(&server.ask(&Ask::json(ECHO, &long)).await);
 }
 
+/// An answer of so many bytes.
+fn large(length: usize) -> String {
+    format!(r#"{{"Text":"x","Number":{length}}}"#)
+}
+
+/// A client without a window for answers, which are asked for like this.
+async fn unread(server: &Server, body: &str, requests: usize) -> TcpStream {
+    let mut block = vec![0x83, 0x86, 0x84];
+    for (name, value) in [("content-type", JSON), ("x-amz-target", "Test_1.Large")] {
+        block.extend([0, name.len() as u8]);
+        block.extend(name.as_bytes());
+        block.push(value.len() as u8);
+        block.extend(value.as_bytes());
+    }
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    for number in 0..requests as u32 {
+        bytes.extend(frame(1, 4, 2 * number + 1, &block));
+        bytes.extend(frame(0, 1, 2 * number + 1, body.as_bytes()));
+    }
+    let mut client = TcpStream::connect(server.address).await.expect("the server listens");
+    client.write_all(&bytes).await.expect("the server reads");
+    client
+}
+
+/// Asks until the answer has this status.
+async fn until_answered(server: &Server, body: &str, status: u16) {
+    let answered = async {
+        while server.ask(&Ask::json("Test_1.Large", body)).await.status != status {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(AGES, answered).await.expect("it is answered so in time");
+}
+
+#[tokio::test]
+async fn large_answers_leave_room_for_small_ones() {
+    let server = Server::start_with(Settings { answers_bytes_max: 1_000_000, ..settings() });
+    let client = unread(&server, &large(200_000), 10).await;
+    until_answered(&server, &large(200_000), 503).await;
+    assert_eq!(server.ask(&Ask::json("Test_1.Large", &large(100_000))).await.status, 200);
+    drop(client);
+    until_answered(&server, &large(200_000), 200).await;
+}
+
+#[tokio::test]
+async fn answers_share_what_memory_they_may_take() {
+    let server = Server::start_with(Settings { answers_bytes_max: 1_000_000, ..settings() });
+    let client = unread(&server, &large(100_000), 20).await;
+    until_answered(&server, &large(10), 503).await;
+    drop(client);
+    until_answered(&server, &large(10), 200).await;
+}
+
+#[tokio::test]
+async fn answers_behind_a_closed_window_end_the_connection() {
+    let server = Server::start_with(Settings { write_timeout: SHORT, ..settings() });
+    let mut client = unread(&server, &large(200_000), 1).await;
+    let mut received = Vec::new();
+    // It may be a reset.
+    let _ = timeout(AGES, client.read_to_end(&mut received)).await.expect("the server gives it up");
+}
+
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let server = Server::start_with(Settings { connections_max: 1, ..settings() });

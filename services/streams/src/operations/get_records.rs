@@ -28,6 +28,7 @@ pub(crate) async fn run(
         return Err(errors::dry_run());
     }
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX as u32, |limit| limit.unsigned_abs());
+    let _place = streams.pages.acquire().await.expect("it is never closed");
     let answer = read(streams, &target, limit).await?;
     let mut records = Vec::with_capacity(answer.page.count());
     for run in &answer.page.runs {
@@ -72,6 +73,7 @@ pub(crate) fn hot<'a>(streams: &'a Streams, call: &'a Call, body: &'a Bytes) -> 
     }
     let target = target(streams, request.shard_iterator, request.stream_arn, None).ok()?;
     Some(Box::pin(async move {
+        let _place = streams.pages.acquire().await.expect("it is never closed");
         let answer = read(streams, &target, limit as u32).await?;
         Ok(encode(call, &target, &answer))
     }))

@@ -1,0 +1,97 @@
+//! Memory that all connections have together, and what one request takes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// So many bytes for all.
+pub(crate) struct Budget {
+    taken: AtomicUsize,
+    bytes_max: usize,
+}
+
+/// What one takes; given back when it is dropped.
+pub(crate) struct Share {
+    bytes: usize,
+    budget: Arc<Budget>,
+}
+
+/// There is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Budget {
+    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Budget { taken: AtomicUsize::new(0), bytes_max })
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.taken() >= self.bytes_max
+    }
+
+    /// Whether those that hold much of it for long should go.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.taken() > self.bytes_max / 2
+    }
+
+    /// A share of nothing, yet.
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
+        Share { bytes: 0, budget: Arc::clone(self) }
+    }
+}
+
+impl Share {
+    /// Takes more, of all that there is.
+    pub(crate) fn take(&mut self, more: usize) -> Result<(), Full> {
+        self.take_up_to(self.budget.bytes_max, more)
+    }
+
+    /// Takes more, of three quarters of it: for what may be held for long. The rest is for those who are soon done.
+    pub(crate) fn take_for_long(&mut self, more: usize) -> Result<(), Full> {
+        self.take_up_to(self.budget.bytes_max / 4 * 3, more)
+    }
+
+    /// Takes more, whether there is room or not.
+    pub(crate) fn take_anyway(&mut self, more: usize) {
+        self.budget.taken.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+    }
+
+    fn take_up_to(&mut self, bytes_max: usize, more: usize) -> Result<(), Full> {
+        let before = self.budget.taken.fetch_add(more, Ordering::Relaxed);
+        if before.saturating_add(more) > bytes_max {
+            self.budget.taken.fetch_sub(more, Ordering::Relaxed);
+            return Err(Full);
+        }
+        self.bytes += more;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_for_long_leaves_a_quarter_to_others() {
+        let budget = Budget::new(1000);
+        let (mut long, mut short) = (budget.share(), budget.share());
+        assert_eq!(long.take_for_long(751), Err(Full));
+        assert_eq!((long.take_for_long(750), long.take_for_long(1)), (Ok(()), Err(Full)));
+        assert_eq!((short.take(250), short.take(1)), (Ok(()), Err(Full)));
+        assert!(budget.is_full() && budget.is_crowded());
+        short.take_anyway(10);
+        assert_eq!(budget.taken(), 1010);
+        drop((long, short));
+        assert_eq!(budget.taken(), 0);
+    }
+}
