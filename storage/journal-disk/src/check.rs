@@ -149,6 +149,10 @@ async fn check_ring(
             return Ok(None);
         }
     };
+    if let Err(error) = recovery::check_through(manifest, &slots) {
+        checked.damage(error)?;
+        return Ok(None);
+    }
     if checked.is_clean {
         return Ok(Some(Replay::nothing(manifest.through, slots.len())));
     }

@@ -81,6 +81,7 @@ pub(crate) async fn recover(
         number => checkpoint::read(disk, journal, number).await?,
     };
     let slots = open_slots(disk, journal, known.slots, &indexes).await?;
+    check_through(&manifest, &slots)?;
     if let Some(small) = slots.iter().find(|slot| slot.bytes < settings.slot_bytes_min()) {
         let (has, needs) = (small.bytes, settings.slot_bytes_min());
         let path = slot::path(small.index);
@@ -139,6 +140,18 @@ pub(crate) async fn recover(
 /// The slots among these names.
 pub(crate) fn slot_indexes(names: &[String]) -> Vec<u32> {
     names.iter().filter_map(|name| slot::index_of(name)).collect()
+}
+
+/// The place in the log up to which a checkpoint speaks lies in the ring.
+pub(crate) fn check_through(manifest: &Manifest, slots: &[Arc<Slot>]) -> Result<(), OpenError> {
+    let through = &manifest.through;
+    let slot = slots.get(through.slot as usize);
+    let is_there = slot.is_some_and(|slot| (slot::FIRST_BATCH..=slot.bytes).contains(&through.offset));
+    if is_there || through.generation == 0 {
+        return Ok(());
+    }
+    let (path, end) = (checkpoint::path(manifest.number), slot::path(through.slot));
+    Err(OpenError::corrupt(&path, 72, format!("there is no byte {} in {end}", through.offset)))
 }
 
 /// The largest batch that these slots may hold, also one made under larger settings.
