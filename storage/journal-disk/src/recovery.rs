@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use thalweg_journal::record::are_records;
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::planted::{Bug, is_planted};
 use thalweg_system::{Clock, Disk, DiskError, Random};
@@ -273,10 +274,16 @@ pub(crate) fn rebuild_shards(
     }
     for batch in batches {
         for (entry, start) in batch.entries() {
-            state.apply(&entry, batch.end.position).map_err(|what| {
+            let corrupt = |what| {
                 let position = batch.end.offset - batch.bytes.len() as u64;
                 OpenError::corrupt(&slot::path(batch.end.slot), position, what)
-            })?;
+            };
+            state.apply(&entry, batch.end.position).map_err(corrupt)?;
+            let run = &batch.bytes[start..][..entry.length as usize];
+            // Only we could have written it so; but who reads on relies on it.
+            if entry.kind == Kind::Records && !are_records(run, entry.count) {
+                return Err(corrupt("a run is not the records that it says"));
+            }
             let shard = |shards: &BTreeMap<ShardKey, Arc<Shard>>| Arc::clone(&shards[&entry.shard]);
             match entry.kind {
                 Kind::Open => {
