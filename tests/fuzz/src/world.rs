@@ -8,7 +8,7 @@ use thalweg_api::{Answer, Call, Service};
 use thalweg_catalog::{Catalog, MemoryCatalog};
 use thalweg_journal::Journal;
 use thalweg_journal_memory::{Knobs, MemoryJournal};
-use thalweg_shape::{Failure, Schema, coerce, validation_message, violations};
+use thalweg_shape::{Failure, Schema, Value, coerce, validation_message, violations};
 use thalweg_streams::{Components, OpenError, Settings, Streams};
 use thalweg_system::Random;
 use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
@@ -105,7 +105,9 @@ impl World {
         let operation =
             self.service.operation(operation).filter(|known| known.available).ok_or_else(unknown)?;
         let serialization = |message: String| Failure::client("SerializationException", message);
-        let input = protocol.decode(body).map_err(|error| serialization(error.to_string()))?;
+        let Ok(input @ (Value::Map(_) | Value::List(_))) = protocol.decode(body) else {
+            return Err(serialization(String::new()));
+        };
         let input =
             coerce(input, &Schema::Structure(operation.input)).map_err(|error| serialization(error.0))?;
         let violations = violations(&input, operation.input);

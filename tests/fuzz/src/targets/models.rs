@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use thalweg_api::kinesis::{Kinesis, KinesisService, OPERATIONS};
 use thalweg_api::{Call, Service};
-use thalweg_shape::{Schema, coerce, validation_message, violations};
+use thalweg_shape::{Schema, Value, coerce, validation_message, violations};
 use thalweg_wire::Protocol;
 
 use super::Target;
@@ -23,7 +23,8 @@ fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let operation = &OPERATIONS[usize::from(input.byte()) % OPERATIONS.len()];
     let protocol = [Protocol::AwsJson11, Protocol::AwsCbor11][usize::from(input.byte()) % 2];
-    let Ok(value) = protocol.decode(input.rest()) else { return };
+    // A body must be a structure; a list is told what is wrong with it.
+    let Ok(value @ (Value::Map(_) | Value::List(_))) = protocol.decode(input.rest()) else { return };
     let Ok(value) = coerce(value, &Schema::Structure(operation.input)) else { return };
     assert_eq!(
         coerce(value.clone(), &Schema::Structure(operation.input)).ok().as_ref(),
