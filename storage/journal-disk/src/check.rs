@@ -188,6 +188,12 @@ async fn check_segments(
             let rows = match index::read(disk, journal, name, segment_row).await {
                 Ok(rows) => rows,
                 Err(OpenError::Disk(error)) => return Err(error.into()),
+                // A start does not replace what a later version wrote.
+                Err(error @ OpenError::Version { .. }) => {
+                    checked.damage(error)?;
+                    are_known = false;
+                    continue;
+                }
                 Err(error) => {
                     checked.notes.push(format!("{error}; the next start makes it anew from the segment"));
                     match index::scan(disk, journal, name, segment_row).await {

@@ -17,6 +17,7 @@ use crate::batch::{Batch, Kind, LogPoint};
 use crate::checkpoint;
 use crate::error::OpenError;
 use crate::index;
+use crate::layout::COUNT_MAX;
 use crate::manifest::{Manifest, StreamRow};
 use crate::replay::{self, Replay};
 use crate::segment::{self, ChunkRow, SegmentName};
@@ -146,6 +147,10 @@ pub(crate) fn slot_indexes(names: &[String]) -> Vec<u32> {
 /// The place in the log up to which a checkpoint speaks lies in the ring.
 pub(crate) fn check_through(manifest: &Manifest, slots: &[Arc<Slot>]) -> Result<(), OpenError> {
     let through = &manifest.through;
+    if through.position.max(through.epoch).max(through.generation) > COUNT_MAX {
+        let path = checkpoint::path(manifest.number);
+        return Err(OpenError::corrupt(&path, 48, "a count is out of range"));
+    }
     let slot = slots.get(through.slot as usize);
     let is_there = slot.is_some_and(|slot| (slot::FIRST_BATCH..=slot.bytes).contains(&through.offset));
     if is_there || through.generation == 0 {

@@ -149,7 +149,7 @@ pub(crate) fn chunk_bytes(runs: usize, payload: usize) -> usize {
 
 /// Where a chunk begins that is not right behind the one before it, which ends at `end`.
 pub(crate) fn next_block(end: u64) -> u64 {
-    end.next_multiple_of(BLOCK_BYTES as u64)
+    end.checked_next_multiple_of(BLOCK_BYTES as u64).unwrap_or(u64::MAX)
 }
 
 /// Whether a chunk may begin at `position` (or the valid part of a segment end there) when the one before it ends at
@@ -273,6 +273,9 @@ pub(crate) fn decode_chunk(
         length: length as u32,
         checksum: sum,
     };
+    if row.first.checked_add(row.count).is_none() {
+        return fault(24, "a chunk's offsets are out of range");
+    }
     let mut runs = Vec::with_capacity((directory_end - CHUNK_HEADER_BYTES) / CHUNK_RUN_BYTES);
     let (mut first, mut start) = (row.first, directory_end);
     for (index, cells) in summed[CHUNK_HEADER_BYTES..].chunks_exact(CHUNK_RUN_BYTES).enumerate() {
@@ -288,7 +291,7 @@ pub(crate) fn decode_chunk(
             checksum: get_u32(cells, 16),
             start,
         };
-        first += u64::from(run.count);
+        first = first.saturating_add(u64::from(run.count));
         start += run.length as usize;
         runs.push(run);
     }
@@ -329,6 +332,9 @@ pub(crate) fn encode_index_entry(row: &ChunkRow) -> [u8; INDEX_ENTRY_BYTES] {
 pub(crate) fn decode_index_entry(bytes: &[u8]) -> Result<ChunkRow, &'static str> {
     if sum_behind_first_field(bytes) != get_u32(bytes, 0) {
         return Err("an index entry does not fit its checksum");
+    }
+    if get_u64(bytes, 8).checked_add(get_u64(bytes, 16)).is_none() {
+        return Err("an index entry's offsets are out of range");
     }
     Ok(ChunkRow {
         shard: ShardIndex(get_u32(bytes, 4)),

@@ -12,7 +12,6 @@ use thalweg_types::{ShardIndex, ShardKey, StreamId, Timestamp};
 use thalweg_wire::Protocol;
 
 use super::Target;
-use crate::input::Input;
 use crate::world::World;
 
 pub(crate) const TARGET: Target = Target { name: "rows", run, seeds, bytes_max: 4096, mutations: 1000 };
@@ -28,7 +27,7 @@ fn run(bytes: &[u8]) {
     let journal = Arc::new(MemoryJournal::new(Arc::new(clock.clone()), Knobs::default()));
     let spawn = SimulatedSpawn::new(1, clock.clone());
     spawn.block_on(async {
-        for line in Input::new(bytes).rest().split(|byte| *byte == b'\n').take(ROWS_MAX) {
+        for line in bytes.split(|byte| *byte == b'\n').take(ROWS_MAX) {
             let Some(space) = line.iter().position(|byte| *byte == b' ') else { continue };
             let (key, value) = (&line[..space], &line[space + 1..]);
             let row = Write::Put([PREFIX.as_bytes(), key].concat().into(), Bytes::copy_from_slice(value));
