@@ -273,7 +273,7 @@ pub(crate) fn decode_chunk(
         length: length as u32,
         checksum: sum,
     };
-    if row.first.checked_add(row.count).is_none() {
+    if row.count == 0 || row.first.checked_add(row.count).is_none() {
         return fault(24, "a chunk's offsets are out of range");
     }
     let mut runs = Vec::with_capacity((directory_end - CHUNK_HEADER_BYTES) / CHUNK_RUN_BYTES);
@@ -333,17 +333,21 @@ pub(crate) fn decode_index_entry(bytes: &[u8]) -> Result<ChunkRow, &'static str>
     if sum_behind_first_field(bytes) != get_u32(bytes, 0) {
         return Err("an index entry does not fit its checksum");
     }
-    if get_u64(bytes, 8).checked_add(get_u64(bytes, 16)).is_none() {
+    let (first, count, length) = (get_u64(bytes, 8), get_u64(bytes, 16), get_u32(bytes, 48));
+    if count == 0 || first.checked_add(count).is_none() {
         return Err("an index entry's offsets are out of range");
+    }
+    if (length as usize) < CHUNK_HEADER_BYTES + CHUNK_RUN_BYTES {
+        return Err("an index entry's chunk is shorter than any");
     }
     Ok(ChunkRow {
         shard: ShardIndex(get_u32(bytes, 4)),
-        first: get_u64(bytes, 8),
-        count: get_u64(bytes, 16),
+        first,
+        count,
         first_arrival: Timestamp::from_millis(get_i64(bytes, 24)),
         last_arrival: Timestamp::from_millis(get_i64(bytes, 32)),
         position: get_u64(bytes, 40),
-        length: get_u32(bytes, 48),
+        length,
         checksum: get_u32(bytes, 52),
     })
 }
