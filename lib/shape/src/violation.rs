@@ -161,7 +161,10 @@ fn breaks_text_rules(schema: &Schema, text: &str) -> bool {
 /// Of texts far beyond their longest (`max`) none does.
 fn breaks_pattern(pattern: &Pattern, max: Option<usize>, text: &str) -> bool {
     let is_bounded = max.is_some_and(|max| max < PATTERN_BYTES_MAX / CHARACTER_BYTES_MAX);
-    !(is_bounded && text.len() > PATTERN_BYTES_MAX) && !pattern.matches(text)
+    if is_bounded && text.len() > PATTERN_BYTES_MAX {
+        return false;
+    }
+    !pattern.matches(text)
 }
 
 fn text_rules(schema: &Schema) -> String {
