@@ -30,8 +30,8 @@ pub struct NotASequenceNumber;
 
 /// The counter in a closed shard's ending sequence number.
 const COUNTER_END: u64 = 0x7fff_ffff_ffff_ffff;
-/// AWS rejects times from here on (they would overflow its 36-bit field after scaling).
-const SECONDS_MAX: u64 = 16_025_175_000;
+/// No time in a number is this second or later: AWS rejects such (they would overflow its 36-bit field after scaling).
+pub const SECONDS_MAX: u64 = 16_025_175_000;
 /// The longest decimal form: 2^188 has 57 digits.
 const DIGITS_MAX: usize = 57;
 /// 10^19, the largest power of ten in a u64.

@@ -6,116 +6,13 @@ use proptest::prelude::*;
 use thalweg_shape::Value;
 use thalweg_types::{HashKey, HashKeyRange, SequenceNumber, ShardIndex, Timestamp};
 use thalweg_wire::Protocol;
+use thalweg_wire::hot::agreement::{GUESSER, SCANNERS, check_agreement, map, normal, optional, text};
 use thalweg_wire::hot::{
-    ChildShard, Data, GetRecords, NotBase64, PlacedRun, PutEntry, PutRecord, PutRecords, PutResult, Record,
-    RecordsWriter, put_record_answer, put_records_answer,
+    ChildShard, PlacedRun, PutRecord, PutRecords, PutResult, Record, RecordsWriter, put_record_answer,
+    put_records_answer,
 };
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::AwsJson11, Protocol::AwsCbor11];
-
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
-}
-
-fn map(members: Vec<(&str, Value)>) -> Value {
-    Value::Map(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-/// An absent member is a null one.
-fn optional(value: Option<&str>) -> Value {
-    value.map_or(Value::Null, text)
-}
-
-/// The data as a tree has it after the type checks.
-fn data(data: &Data<'_>) -> Result<Value, NotBase64> {
-    let mut appended = b"before".to_vec();
-    let outcome = data.append_to(&mut appended);
-    assert_eq!(data.check(), outcome);
-    let expected = if outcome.is_ok() { data.len() } else { 0 };
-    assert_eq!((&appended[..6], appended.len()), (&b"before"[..], 6 + expected));
-    assert!(outcome.is_err() || data.is_empty() == (expected == 0));
-    outcome.map(|()| Value::Bytes(Bytes::from(appended.split_off(6))))
-}
-
-fn entry(entry: &PutEntry<'_>) -> Result<Vec<(&'static str, Value)>, NotBase64> {
-    Ok(vec![
-        ("Data", data(&entry.data)?),
-        ("PartitionKey", optional(entry.partition_key)),
-        ("ExplicitHashKey", optional(entry.explicit_hash_key)),
-    ])
-}
-
-fn put_records_tree(request: &PutRecords<'_>) -> Result<Value, NotBase64> {
-    let records: Result<Vec<Value>, NotBase64> =
-        request.records.iter().map(|record| entry(record).map(map)).collect();
-    Ok(map(vec![
-        ("Records", Value::List(records?)),
-        ("StreamName", optional(request.stream_name)),
-        ("StreamARN", optional(request.stream_arn)),
-    ]))
-}
-
-fn put_record_tree(request: &PutRecord<'_>) -> Result<Value, NotBase64> {
-    let mut members = entry(&request.record)?;
-    members.push(("StreamName", optional(request.stream_name)));
-    members.push(("StreamARN", optional(request.stream_arn)));
-    members.push(("SequenceNumberForOrdering", optional(request.sequence_number_for_ordering)));
-    Ok(map(members))
-}
-
-fn get_records_tree(request: &GetRecords<'_>) -> Value {
-    map(vec![
-        ("ShardIterator", text(request.shard_iterator)),
-        ("Limit", request.limit.map_or(Value::Null, Value::Integer)),
-        ("StreamARN", optional(request.stream_arn)),
-    ])
-}
-
-/// What a scanner finds in a body, as a tree; `None` when it declines, or the data turns out not to be base64.
-type Scanned = fn(Protocol, &[u8]) -> Option<Value>;
-const SCANNERS: [Scanned; 3] = [
-    |protocol, body| put_records_tree(&PutRecords::scan(protocol, body)?).ok(),
-    |protocol, body| put_record_tree(&PutRecord::scan(protocol, body)?).ok(),
-    |protocol, body| Some(get_records_tree(&GetRecords::scan(protocol, body)?)),
-];
-
-/// As the first of the scanners, by guessing.
-const GUESSER: Scanned = |protocol, body| put_records_tree(&PutRecords::guess(protocol, body)?).ok();
-
-/// A decoded tree with the blobs that a schema would make of texts, nulls left out and members sorted.
-fn normal(value: Value) -> Value {
-    match value {
-        Value::List(elements) => Value::List(elements.into_iter().map(normal).collect()),
-        Value::Map(members) => {
-            let mut members: Vec<(String, Value)> = members
-                .into_iter()
-                .filter(|(_, value)| *value != Value::Null)
-                .map(|(name, value)| match value {
-                    Value::Text(text) if name == "Data" => {
-                        let bytes =
-                            base64_simd::STANDARD.decode_to_vec(&text).expect("the scanner accepted it");
-                        (name, Value::Bytes(Bytes::from(bytes)))
-                    }
-                    value => (name, normal(value)),
-                })
-                .collect();
-            members.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Value::Map(members)
-        }
-        other => other,
-    }
-}
-
-/// The rule that lets the scanners exist.
-#[track_caller]
-fn check_agreement(protocol: Protocol, body: &[u8]) {
-    for scanner in SCANNERS.into_iter().chain([GUESSER]) {
-        if let Some(scanned) = scanner(protocol, body) {
-            let decoded = protocol.decode(body).expect("what a scanner accepts is well formed");
-            assert_eq!(normal(scanned), normal(decoded), "{}", String::from_utf8_lossy(body));
-        }
-    }
-}
 
 /// Which of the three scanners take a JSON body.
 #[track_caller]

@@ -9,6 +9,8 @@ mod commitment;
 mod consumer;
 mod errors;
 mod fan_out;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hot;
 mod iterator;
 mod kinesis;

@@ -63,15 +63,20 @@ fn mac(secret: &[u8; 32], json: &[u8]) -> Hmac<Sha256> {
 }
 
 /// A token that is valid from `now` on.
-fn seal(secret: &[u8; 32], now: Timestamp, position: Position) -> String {
+pub(crate) fn seal(secret: &[u8; 32], now: Timestamp, position: Position) -> String {
     let json = serde_json::to_vec(&Token { made: now.as_millis(), position }).expect("plain data");
-    let mut bytes = mac(secret, &json).finalize().into_bytes()[..MAC_BYTES].to_vec();
-    bytes.extend_from_slice(&json);
+    seal_json(secret, &json)
+}
+
+/// A token that says this.
+pub(crate) fn seal_json(secret: &[u8; 32], json: &[u8]) -> String {
+    let mut bytes = mac(secret, json).finalize().into_bytes()[..MAC_BYTES].to_vec();
+    bytes.extend_from_slice(json);
     URL_SAFE_NO_PAD.encode_to_string(bytes)
 }
 
 /// What a token says, and whether it is too old.
-fn open(secret: &[u8; 32], now: Timestamp, text: &str) -> Option<(Position, bool)> {
+pub(crate) fn open(secret: &[u8; 32], now: Timestamp, text: &str) -> Option<(Position, bool)> {
     let bytes = URL_SAFE_NO_PAD.decode_to_vec(text).ok()?;
     let (seal, json) = bytes.split_at_checked(MAC_BYTES)?;
     mac(secret, json).verify_truncated_left(seal).ok()?;

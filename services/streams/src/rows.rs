@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use thalweg_model::kinesis::{
     MetricsName, MinimumThroughputBillingCommitmentOutputStatus as CommitmentStatus,
     RecordDistributionStrategy, StreamMode,
 };
+use thalweg_types::sequence_number::SECONDS_MAX;
 use thalweg_types::{ConsumerName, HashKey, HashKeyRange, ShardIndex, StreamId, StreamName, Timestamp};
 
 use crate::change::{Change, ChangeKind};
@@ -76,6 +78,7 @@ pub(crate) struct AccountRow {
     /// What iterators and page tokens are sealed with: 64 hexadecimal digits, random.
     pub(crate) secret: String,
     /// Every deleted stream without a row of its own was last created before this second.
+    #[serde(deserialize_with = "seconds")]
     pub(crate) names_before: u64,
     /// The commitment to on-demand advantage, once there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +111,7 @@ pub(crate) struct StreamRow {
     pub(crate) v: V1,
     name: String,
     /// Seconds since the epoch.
+    #[serde(deserialize_with = "seconds")]
     created: u64,
     mode: String,
     retention_hours: u32,
@@ -126,6 +130,7 @@ pub(crate) struct StreamRow {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     mode_updates: Vec<i64>,
     /// Seconds since the epoch.
+    #[serde(deserialize_with = "seconds")]
     consumers_gone: u64,
     next_shard: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,6 +167,7 @@ pub(crate) struct ShardRow {
     start: String,
     end: String,
     /// Seconds since the epoch.
+    #[serde(deserialize_with = "seconds")]
     created: u64,
     /// Milliseconds since the epoch.
     opened: i64,
@@ -177,6 +183,7 @@ pub(crate) struct ShardRow {
 #[serde(deny_unknown_fields)]
 struct ClosedRow {
     /// Milliseconds since the epoch.
+    #[serde(deserialize_with = "closing_time")]
     at: i64,
     end: u64,
 }
@@ -187,6 +194,7 @@ struct ClosedRow {
 pub(crate) struct ConsumerRow {
     pub(crate) v: V1,
     /// Seconds since the epoch.
+    #[serde(deserialize_with = "seconds")]
     created: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
@@ -218,6 +226,7 @@ pub(crate) struct PolicyRow {
 pub(crate) struct NameRow {
     pub(crate) v: V1,
     /// The last creation second of a shard of it.
+    #[serde(deserialize_with = "seconds")]
     pub(crate) created: u64,
 }
 
@@ -265,6 +274,19 @@ impl TryFrom<u32> for V1 {
     fn try_from(version: u32) -> Result<V1, String> {
         if version == VERSION { Ok(V1) } else { Err(format!("version {version}")) }
     }
+}
+
+/// Seconds that a sequence number can hold.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let seconds = u64::deserialize(deserializer)?;
+    if seconds < SECONDS_MAX { Ok(seconds) } else { Err(D::Error::custom("a time out of range")) }
+}
+
+/// Milliseconds whose second a sequence number can hold.
+fn closing_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let millis = i64::deserialize(deserializer)?;
+    let is_held = Timestamp::from_millis(millis).as_seconds() < SECONDS_MAX;
+    if is_held { Ok(millis) } else { Err(D::Error::custom("a time out of range")) }
 }
 
 /// A row that cannot be understood.

@@ -286,6 +286,10 @@ impl Streams {
             if matches!(kind, Some(ChangeKind::Create { .. } | ChangeKind::Delete)) {
                 continue;
             }
+            if !stream.shards.covers_all() {
+                let key = rows::stream_key(stream.id);
+                return Err(rows::bad_row(&key, "its open shards do not cover the hash space once"));
+            }
             if let Some(missing) =
                 stream.shards.open().find(|shard| !in_journal.contains_key(&stream.key(shard.index)))
             {

@@ -160,6 +160,11 @@ impl ShardMap {
         self.open.iter().map(|one| &self.all[one.place as usize])
     }
 
+    /// Whether the open shards cover the hash space.
+    pub(crate) fn covers_all(&self) -> bool {
+        self.covers_all
+    }
+
     /// How many shards are open.
     pub(crate) fn open_count(&self) -> u32 {
         u32::try_from(self.open.len()).expect("shard indexes are 32 bits wide")

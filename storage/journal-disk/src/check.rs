@@ -149,6 +149,10 @@ async fn check_ring(
             return Ok(None);
         }
     };
+    if let Err(error) = recovery::check_through(manifest, &slots) {
+        checked.damage(error)?;
+        return Ok(None);
+    }
     if checked.is_clean {
         return Ok(Some(Replay::nothing(manifest.through, slots.len())));
     }
@@ -184,6 +188,12 @@ async fn check_segments(
             let rows = match index::read(disk, journal, name, segment_row).await {
                 Ok(rows) => rows,
                 Err(OpenError::Disk(error)) => return Err(error.into()),
+                // A start does not replace what a later version wrote.
+                Err(error @ OpenError::Version { .. }) => {
+                    checked.damage(error)?;
+                    are_known = false;
+                    continue;
+                }
                 Err(error) => {
                     checked.notes.push(format!("{error}; the next start makes it anew from the segment"));
                     match index::scan(disk, journal, name, segment_row).await {

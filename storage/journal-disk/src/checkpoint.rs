@@ -12,6 +12,7 @@ use thalweg_types::{ShardIndex, ShardKey, StreamId, Timestamp};
 
 use crate::batch::LogPoint;
 use crate::error::OpenError;
+use crate::index;
 use crate::layout::{get_i64, get_u32, get_u64, put_i64, put_u32, put_u64, sum_behind_first_field};
 use crate::manifest::{Manifest, SegmentRow, ShardRow, StreamRow};
 
@@ -175,6 +176,9 @@ pub(crate) fn decode(path: &str, bytes: &[u8], journal: u64, number: u64) -> Res
             first_arrival: Timestamp::from_millis(get_i64(cells, 40)),
             last_arrival: Timestamp::from_millis(get_i64(cells, 48)),
         };
+        if row.index_bytes != index::position(row.chunks as usize) {
+            return Err(corrupt(HEADER_BYTES, "a segment's counts contradict one another"));
+        }
         let stream = manifest.streams.entry(StreamId(get_u64(cells, 0))).or_default();
         stream.segments.insert(get_u32(cells, 8), row);
     }

@@ -4,6 +4,9 @@
 
 use thalweg_journal::checksum;
 
+/// What counts from 1 and grows by one (positions, epochs, generations, …) never comes this far: more is damage.
+pub(crate) const COUNT_MAX: u64 = 1 << 62;
+
 /// Sums what lies behind the checksum itself, which every format of ours keeps in its first four bytes.
 pub(crate) fn sum_behind_first_field(bytes: &[u8]) -> u32 {
     checksum(&bytes[4..])

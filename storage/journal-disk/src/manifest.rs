@@ -42,10 +42,11 @@ impl ShardRow {
     /// Takes in records. `Err` when they do not follow from what was before.
     pub(crate) fn take_records(&mut self, entry: &Entry) -> Result<(), &'static str> {
         let follows = entry.first == self.next && entry.arrival >= self.last_arrival;
-        if self.sealed || !follows || entry.count == 0 {
+        let next = self.next.checked_add(u64::from(entry.count));
+        let Some(next) = next.filter(|_| !self.sealed && follows && entry.count > 0) else {
             return Err("records that do not follow the shard's last ones");
-        }
-        self.next += u64::from(entry.count);
+        };
+        self.next = next;
         self.last_arrival = entry.arrival;
         Ok(())
     }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
+use thalweg_journal::record::are_records;
 use thalweg_journal::{ReadError, RunView};
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::{Disk, DiskError, DiskFile};
@@ -562,6 +563,11 @@ fn check_chunk(
         return Err(corrupt(0, "the chunk is not the one that the index names"));
     }
     segment::check_chunk_runs(&bytes, &runs).map_err(|fault| corrupt(fault.at, fault.what))?;
+    // Only we could have written it so; but who reads on relies on it.
+    let is_whole = |run: &ChunkRun| are_records(&bytes[run.start..][..run.length as usize], run.count);
+    if let Some(run) = runs.iter().find(|run| !is_whole(run)) {
+        return Err(corrupt(run.start, "a run is not the records that it says"));
+    }
     let cost = cost + runs.len() * size_of::<ChunkRun>();
     Ok(LoadedChunk { bytes, runs, cost })
 }

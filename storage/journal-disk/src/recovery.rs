@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use thalweg_journal::record::are_records;
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::planted::{Bug, is_planted};
 use thalweg_system::{Clock, Disk, DiskError, Random};
@@ -16,6 +17,7 @@ use crate::batch::{Batch, Kind, LogPoint};
 use crate::checkpoint;
 use crate::error::OpenError;
 use crate::index;
+use crate::layout::COUNT_MAX;
 use crate::manifest::{Manifest, StreamRow};
 use crate::replay::{self, Replay};
 use crate::segment::{self, ChunkRow, SegmentName};
@@ -81,6 +83,7 @@ pub(crate) async fn recover(
         number => checkpoint::read(disk, journal, number).await?,
     };
     let slots = open_slots(disk, journal, known.slots, &indexes).await?;
+    check_through(&manifest, &slots)?;
     if let Some(small) = slots.iter().find(|slot| slot.bytes < settings.slot_bytes_min()) {
         let (has, needs) = (small.bytes, settings.slot_bytes_min());
         let path = slot::path(small.index);
@@ -139,6 +142,22 @@ pub(crate) async fn recover(
 /// The slots among these names.
 pub(crate) fn slot_indexes(names: &[String]) -> Vec<u32> {
     names.iter().filter_map(|name| slot::index_of(name)).collect()
+}
+
+/// The place in the log up to which a checkpoint speaks lies in the ring.
+pub(crate) fn check_through(manifest: &Manifest, slots: &[Arc<Slot>]) -> Result<(), OpenError> {
+    let through = &manifest.through;
+    if through.position.max(through.epoch).max(through.generation) > COUNT_MAX {
+        let path = checkpoint::path(manifest.number);
+        return Err(OpenError::corrupt(&path, 48, "a count is out of range"));
+    }
+    let slot = slots.get(through.slot as usize);
+    let is_there = slot.is_some_and(|slot| (slot::FIRST_BATCH..=slot.bytes).contains(&through.offset));
+    if is_there || through.generation == 0 {
+        return Ok(());
+    }
+    let (path, end) = (checkpoint::path(manifest.number), slot::path(through.slot));
+    Err(OpenError::corrupt(&path, 72, format!("there is no byte {} in {end}", through.offset)))
 }
 
 /// The largest batch that these slots may hold, also one made under larger settings.
@@ -260,10 +279,16 @@ pub(crate) fn rebuild_shards(
     }
     for batch in batches {
         for (entry, start) in batch.entries() {
-            state.apply(&entry, batch.end.position).map_err(|what| {
+            let corrupt = |what| {
                 let position = batch.end.offset - batch.bytes.len() as u64;
                 OpenError::corrupt(&slot::path(batch.end.slot), position, what)
-            })?;
+            };
+            state.apply(&entry, batch.end.position).map_err(corrupt)?;
+            let run = &batch.bytes[start..][..entry.length as usize];
+            // Only we could have written it so; but who reads on relies on it.
+            if entry.kind == Kind::Records && !are_records(run, entry.count) {
+                return Err(corrupt("a run is not the records that it says"));
+            }
             let shard = |shards: &BTreeMap<ShardKey, Arc<Shard>>| Arc::clone(&shards[&entry.shard]);
             match entry.kind {
                 Kind::Open => {

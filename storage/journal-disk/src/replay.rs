@@ -153,6 +153,9 @@ impl<'a> SlotReader<'a> {
 }
 
 /// Follows the chain from `start` to its end.
+///
+/// # Panics
+/// When `start` is in none of the slots.
 pub(crate) async fn replay(
     slots: &[Arc<Slot>],
     journal: u64,
@@ -162,11 +165,7 @@ pub(crate) async fn replay(
     let mut found = Replay::nothing(start, slots.len());
     let mut reader = None;
     if start.generation > 0 {
-        let slot = slots.get(start.slot as usize).ok_or_else(|| OpenError::Missing {
-            file: slot::path(start.slot),
-            what: "the log ends there".to_owned(),
-        })?;
-        reader = Some(SlotReader::new(slot));
+        reader = Some(SlotReader::new(&slots[start.slot as usize]));
     }
     loop {
         let head = found.head;

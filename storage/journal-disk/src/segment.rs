@@ -152,7 +152,7 @@ pub(crate) fn chunk_bytes(runs: usize, payload: usize) -> usize {
 
 /// Where a chunk begins that is not right behind the one before it, which ends at `end`.
 pub(crate) fn next_block(end: u64) -> u64 {
-    end.next_multiple_of(BLOCK_BYTES as u64)
+    end.checked_next_multiple_of(BLOCK_BYTES as u64).unwrap_or(u64::MAX)
 }
 
 /// Whether a chunk may begin at `position` (or the valid part of a segment end there) when the one before it ends at
@@ -287,6 +287,9 @@ pub(crate) fn decode_chunk(
         length: length as u32,
         checksum: sum,
     };
+    if row.count == 0 || row.first.checked_add(row.count).is_none() {
+        return fault(24, "a chunk's offsets are out of range");
+    }
     let mut runs = Vec::with_capacity((directory_end - CHUNK_HEADER_BYTES) / CHUNK_RUN_BYTES);
     let (mut first, mut start) = (row.first, directory_end);
     for (index, cells) in summed[CHUNK_HEADER_BYTES..].chunks_exact(CHUNK_RUN_BYTES).enumerate() {
@@ -302,7 +305,7 @@ pub(crate) fn decode_chunk(
             checksum: get_u32(cells, 16),
             start,
         };
-        first += u64::from(run.count);
+        first = first.saturating_add(u64::from(run.count));
         start += run.length as usize;
         runs.push(run);
     }
@@ -345,14 +348,21 @@ pub(crate) fn decode_index_entry(bytes: &[u8]) -> Result<ChunkRow, &'static str>
     if sum_behind_first_field(bytes) != get_u32(bytes, 0) {
         return Err("an index entry does not fit its checksum");
     }
+    let (first, count, length) = (get_u64(bytes, 8), get_u64(bytes, 16), get_u32(bytes, 48));
+    if count == 0 || first.checked_add(count).is_none() {
+        return Err("an index entry's offsets are out of range");
+    }
+    if (length as usize) < CHUNK_HEADER_BYTES + CHUNK_RUN_BYTES {
+        return Err("an index entry's chunk is shorter than any");
+    }
     Ok(ChunkRow {
         shard: ShardIndex(get_u32(bytes, 4)),
-        first: get_u64(bytes, 8),
-        count: get_u64(bytes, 16),
+        first,
+        count,
         first_arrival: Timestamp::from_millis(get_i64(bytes, 24)),
         last_arrival: Timestamp::from_millis(get_i64(bytes, 32)),
         position: get_u64(bytes, 40),
-        length: get_u32(bytes, 48),
+        length,
         checksum: get_u32(bytes, 52),
     })
 }

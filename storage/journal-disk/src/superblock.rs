@@ -9,7 +9,7 @@ use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::{AlignedBuffer, Disk, DiskError, DiskFile};
 
 use crate::error::OpenError;
-use crate::layout::{get_u32, get_u64, put_u32, put_u64, sum_behind_first_field};
+use crate::layout::{COUNT_MAX, get_u32, get_u64, put_u32, put_u64, sum_behind_first_field};
 use crate::settings::BLOCK_BYTES;
 use crate::slot::check_alignment;
 
@@ -61,6 +61,10 @@ impl Superblock {
         let version = get_u32(block, 8);
         if version > VERSION {
             return Err(OpenError::Version { file: path.to_owned(), found: version, known: VERSION });
+        }
+        let counts = [24, 32, 48].map(|at| get_u64(block, at));
+        if counts.into_iter().any(|count| count > COUNT_MAX) {
+            return Err(OpenError::corrupt(path, 24, "a count is out of range"));
         }
         Ok(Superblock {
             journal: get_u64(block, 16),

@@ -113,6 +113,12 @@ impl<'a> Record<'a> {
     }
 }
 
+/// Whether these bytes are so many records and nothing else.
+pub fn are_records(bytes: &[u8], count: u32) -> bool {
+    let mut records = Records::new(bytes);
+    (0..count).all(|_| matches!(records.next(), Some(Ok(_)))) && records.next().is_none()
+}
+
 /// The records in a run's bytes, one after the other; ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {

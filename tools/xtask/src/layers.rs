@@ -31,7 +31,8 @@ const TABLE_FOR_TESTS: &[(&str, &[&str])] = &[("services/streams", &["journal-me
 
 /// Composition: these may name every crate.
 #[cfg(test)]
-const UNBOUND: &[&str] = &["server", "bench", "bench/instructions", "tests/conformance", "tests/simulation"];
+const UNBOUND: &[&str] =
+    &["server", "bench", "bench/instructions", "tests/conformance", "tests/fuzz", "tests/simulation"];
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,10 @@
 //! A scanner reads what clients really send and declines everything else (`None`): escapes, nulls, unknown or
 //! doubled members, too many records, anything malformed. The ordinary path then reads the body again and words
 //! the error, so nothing is decided here that it would decide otherwise. Tests hold both ways equal:
-//! `tests/hot.rs`.
+//! `tests/hot.rs`, and `tests/fuzz` of the workspace.
 
+#[doc(hidden)]
+pub mod agreement;
 mod answers;
 mod likeness;
 mod records;

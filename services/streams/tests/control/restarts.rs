@@ -377,6 +377,35 @@ async fn forgotten_streams_are_removed_from_the_journal() {
     assert_eq!(world.journal.shards(), []);
 }
 
+/// What a start says when this row has this value.
+async fn check_row(key: &str, value: &'static str, why: &str) {
+    use thalweg_catalog::{Catalog, Write};
+    let engines = Engines::new(Knobs::default());
+    engines.open().await.create("s", 1).await;
+    let write = Write::Put(key.to_owned().into(), value.into());
+    engines.catalog.commit(vec![], vec![write]).await.expect("the catalog takes it");
+    let opened =
+        World::over(engines.clock.clone(), engines.journal.clone(), engines.catalog.clone(), settings())
+            .await;
+    let error = opened.err().expect("it does not start").to_string();
+    assert!(error.contains(why), "{error}");
+}
+
+#[tokio::test]
+async fn rows_that_no_version_writes_stop_the_start() {
+    // Found by fuzzing: what these say was a panic later, in some request or other.
+    let shard = "streams/shard/0000000000000001/00000000";
+    let hole = r#"{"v":1,"start":"0","end":"ff","created":1700000000,"opened":1700000000000}"#;
+    check_row(shard, hole, "streams/stream/0000000000000001 cannot be understood: its open shards do not")
+        .await;
+    let created =
+        r#"{"v":1,"start":"0","end":"ffffffffffffffffffffffffffffffff","created":16025175000,"opened":0}"#;
+    check_row(shard, created, "a time out of range").await;
+    let closed =
+        r#"{"v":1,"start":"0","end":"ff","created":1,"opened":0,"closed":{"at":16025175000000,"end":0}}"#;
+    check_row(shard, closed, "a time out of range").await;
+}
+
 #[tokio::test]
 async fn rows_of_a_later_version_stop_the_start() {
     use thalweg_catalog::{Catalog, Write};
