@@ -23,7 +23,8 @@ use crate::monitored::{Monitored, Version};
 use crate::pipeline;
 use crate::settings::{
     CONNECTION_WINDOW_BYTES, ERROR_RESETS_MAX, FRAME_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX,
-    PENDING_RESETS_MAX, READ_BUFFER_BYTES_MAX, SEND_BUFFER_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    PENDING_RESETS_MAX, READ_BUFFER_BYTES_MAX, READ_BUFFER_BYTES_MIN, READ_BUFFERS_BYTES,
+    SEND_BUFFER_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::streams::{Executor, Streams};
 
@@ -60,7 +61,7 @@ impl Gateway {
         });
         match version {
             Version::Http1 => {
-                let connection = http1().serve_connection(TokioIo::new(stream), service);
+                let connection = http1(shared.live.count()).serve_connection(TokioIo::new(stream), service);
                 let finish = |connection: Pin<&mut http1::Connection<_, _>>| connection.graceful_shutdown();
                 let poll = |connection: Pin<&mut http1::Connection<_, _>>, context: &mut Context<'_>| {
                     connection.poll(context)
@@ -156,14 +157,20 @@ async fn overdue(shared: &Shared, watch: &mut Watch, activity: &Activity) -> &'s
     }
 }
 
-fn http1() -> http1::Builder {
+/// The bound of the read buffer of one of so many connections.
+fn read_buffer_bytes(connections: usize) -> usize {
+    (READ_BUFFERS_BYTES / connections.max(1)).clamp(READ_BUFFER_BYTES_MIN, READ_BUFFER_BYTES_MAX)
+}
+
+/// For one of so many connections.
+fn http1(connections: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Without `pipeline_flush`: it copies every body once more and lifts the bound of the write buffer, so that an
     // event stream would be buffered whole for a client that does not read. Pipelining works without it.
     builder
         // The watch times heads out: hyper's own timer would be set anew for each request.
         .header_read_timeout(None)
-        .max_buf_size(READ_BUFFER_BYTES_MAX)
+        .max_buf_size(read_buffer_bytes(connections))
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     builder
@@ -181,4 +188,20 @@ fn http2(executor: Executor) -> http2::Builder<Executor> {
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_buffers_of_many_connections_are_small() {
+        for (connections, expected) in
+            [(0, 512 << 10), (1, 512 << 10), (128, 512 << 10), (256, 256 << 10), (10_000, 72 << 10)]
+        {
+            assert_eq!(read_buffer_bytes(connections), expected, "{connections}");
+        }
+        let of_all: usize = (1..=10_000).map(read_buffer_bytes).sum();
+        assert!(of_all < 900 << 20, "{of_all}");
+    }
 }

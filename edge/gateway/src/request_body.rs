@@ -14,7 +14,8 @@ use thalweg_system::Clock;
 use crate::Settings;
 use crate::budget::{Budget, Full, Share};
 use crate::settings::{
-    BODY_BYTES_AT_ONCE, BODY_BYTES_MAX, BODY_PROGRESS_BYTES, CROWDED_HASTE, DRAINED_BYTES_MAX, REQUEST_BYTES,
+    BODY_BYTES_AT_ONCE, BODY_BYTES_MAX, BODY_GROWTH, BODY_PROGRESS_BYTES, CROWDED_HASTE, DRAINED_BYTES_MAX,
+    REQUEST_BYTES,
 };
 
 /// Why there is no body.
@@ -99,10 +100,12 @@ where
                 None => return Ok(RequestBody { bytes: whole.freeze(), share }),
             },
         };
+        let capacity = capacity_for(&whole, piece.len(), claimed);
         let refusal = if whole.len() + piece.len() > BODY_BYTES_MAX {
             Err(BodyRefusal::TooLong)
         } else {
-            share.take_for_long(piece.len()).map_err(BodyRefusal::from)
+            // What is reserved counts, not what has come: the allocator gives each body other pages.
+            share.take_for_long(capacity - whole.capacity()).map_err(BodyRefusal::from)
         };
         if let Err(refusal) = refusal {
             // Nothing is kept while the rest is thrown away.
@@ -110,20 +113,22 @@ where
             pieces.drain(head).await;
             return Err(refusal);
         }
-        make_room(&mut whole, piece.len(), claimed);
+        whole.reserve(capacity - whole.len());
         whole.extend_from_slice(&piece);
     }
 }
 
-/// Grows with what has come, up to what was claimed: never by more than came, or [`BODY_BYTES_AT_ONCE`].
-fn make_room(whole: &mut BytesMut, more: usize, claimed: Option<usize>) {
+/// The capacity that a body needs for so many bytes more. It grows with what has come, up to what was claimed: to no more
+/// than [`BODY_GROWTH`] times of it, or [`BODY_BYTES_AT_ONCE`].
+fn capacity_for(whole: &BytesMut, more: usize, claimed: Option<usize>) -> usize {
     let needed = whole.len() + more;
     if needed <= whole.capacity() {
-        return;
+        return whole.capacity();
     }
-    let grown = needed.max(whole.capacity() * 2).max(BODY_BYTES_AT_ONCE);
-    let capacity = claimed.map_or(needed.max(whole.capacity() * 2), |claimed| grown.min(claimed).max(needed));
-    whole.reserve(capacity - whole.len());
+    match claimed {
+        Some(claimed) => (needed * BODY_GROWTH).max(BODY_BYTES_AT_ONCE).min(claimed).max(needed),
+        None => needed.max(whole.capacity() * 2),
+    }
 }
 
 /// What a request takes that waits for its body.
@@ -422,18 +427,20 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_alone_allocates_little() {
-        let mut whole = BytesMut::new();
-        make_room(&mut whole, 1000, Some(BODY_BYTES_MAX));
-        assert!((1000..=BODY_BYTES_AT_ONCE).contains(&whole.capacity()));
-        let mut exact = BytesMut::new();
-        make_room(&mut exact, 1000, Some(700_000));
-        assert_eq!(exact.capacity(), 700_000, "once, and no more than that");
-        let mut unknown = BytesMut::new();
-        make_room(&mut unknown, 1000, None);
-        assert_eq!(unknown.capacity(), 1000);
-        whole.resize(whole.capacity(), 0);
-        make_room(&mut whole, 1, Some(BODY_BYTES_MAX));
-        assert_eq!(whole.capacity(), 2 * BODY_BYTES_AT_ONCE);
+    fn a_claimed_length_reserves_no_more_than_a_few_times_of_what_came() {
+        let check = |capacity, more, claimed, expected| {
+            let mut whole = BytesMut::with_capacity(capacity);
+            whole.resize(capacity, 0);
+            assert_eq!(capacity_for(&whole, more, claimed), expected, "{capacity} and {more} of {claimed:?}");
+        };
+        check(0, 1000, Some(BODY_BYTES_MAX), BODY_BYTES_AT_ONCE);
+        check(0, 1000, Some(3000), 3000);
+        check(0, 512 * 1024, Some(700_000), 700_000);
+        check(64 * 1024, 16 * 1024, Some(700_000), 320 * 1024);
+        // Longer than it claims.
+        check(3000, 1, Some(3000), 3001);
+        check(0, 1000, None, 1000);
+        check(1000, 1, None, 2000);
+        assert_eq!(capacity_for(&BytesMut::with_capacity(1000), 900, Some(5000)), 1000, "it has room");
     }
 }

@@ -10,6 +10,11 @@ pub const HEADERS_MAX: usize = 100;
 /// Largest read buffer of an HTTP/1.1 connection: two reads for a PutRecords of 500 x 1 KiB. hyper grows it only
 /// while reads fill it.
 pub const READ_BUFFER_BYTES_MAX: usize = 512 * 1024;
+/// Smallest bound of a read buffer: the longest head and the beginning of its body.
+pub const READ_BUFFER_BYTES_MIN: usize = HEAD_BYTES_MAX + 8 * 1024;
+/// What read buffers may take together as long as there are few connections: hyper never gives back what one has grown to, so
+/// that later connections get smaller ones.
+pub const READ_BUFFERS_BYTES: usize = 64 * 1024 * 1024;
 /// Longest request body: a PutRecords of 10 MiB in base64 (13.4 MiB), 500 partition keys of 256 characters, all
 /// of them escaped (1.5 MiB), names and punctuation. 413 above it.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -17,7 +22,10 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// gets its 413 instead of a broken connection.
 pub const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How much a client that only claims a length makes us allocate before the bytes come.
-pub const BODY_BYTES_AT_ONCE: usize = 1024 * 1024;
+pub const BODY_BYTES_AT_ONCE: usize = 64 * 1024;
+/// How many times what has come of a body is made room for, where the client says that so much comes: the usual PutRecords
+/// over HTTP/2 grows twice.
+pub const BODY_GROWTH: usize = 4;
 /// A body makes progress when this much of it (or its end) arrives within [`Settings::body_timeout`].
 pub const BODY_PROGRESS_BYTES: usize = 16 * 1024;
 

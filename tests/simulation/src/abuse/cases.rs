@@ -26,6 +26,8 @@ const MIB: usize = 1024 * KIB;
 /// The program at rest and what records take in it: undrained 64 MiB, queued 64 MiB, tail and chunk cache 16 MiB each,
 /// buffers of segments 32 MiB.
 const STORE: usize = 224 * MIB;
+/// What the journal keeps of the memory of batches while puts come, beside the store (`batch_memory`).
+const BATCHES: usize = 256 * MIB;
 /// `bodies_bytes_max` of the gateway.
 const BODIES: usize = 256 * MIB;
 /// `answers_bytes_max` of the gateway, and the answers in the making: `PAGES_MAX` times 23.4 MiB.
@@ -44,10 +46,27 @@ const fn case(
     Case { name, bytes_max, kept_bytes_max: ALLOCATOR, seconds, descriptors: None, act }
 }
 
+/// The read buffers of so many connections with large bodies: `read_buffer_bytes` of the gateway.
+const fn read_buffers(connections: usize) -> usize {
+    let (mut sum, mut number) = (0, 1);
+    while number <= connections {
+        let fair = 64 * MIB / number;
+        sum += if fair > 512 * KIB {
+            512 * KIB
+        } else if fair < 72 * KIB {
+            72 * KIB
+        } else {
+            fair
+        };
+        number += 1;
+    }
+    sum
+}
+
 impl Case {
     /// Clients put much: the caches are full afterwards.
     const fn with_puts(mut self) -> Case {
-        self.kept_bytes_max = STORE + ALLOCATOR;
+        self.kept_bytes_max = STORE + BATCHES + ALLOCATOR;
         self
     }
 }
@@ -61,7 +80,7 @@ pub(super) const CASES: &[Case] = &[
         Box::pin(connections::active(scene))
     })
     .with_puts(),
-    case("connections-after-large", STORE + 1000 * 512 * KIB, 5, |scene| {
+    case("connections-after-large", STORE + BATCHES + read_buffers(4000), 5, |scene| {
         Box::pin(connections::idle_after_large(scene))
     })
     .with_puts(),
@@ -96,8 +115,11 @@ pub(super) const CASES: &[Case] = &[
         .with_puts(),
     case("subscribers-http2", STORE + 80 * MIB, 10, |scene| Box::pin(unread::subscribers_http2(scene)))
         .with_puts(),
-    case("bodies-http1", STORE + BODIES, 10, |scene| Box::pin(bodies::http1(scene))).with_puts(),
-    case("bodies-http2", STORE + BODIES, 10, |scene| Box::pin(bodies::http2(scene))).with_puts(),
+    case("bodies-http1", STORE + BATCHES + BODIES + read_buffers(60), 10, |scene| {
+        Box::pin(bodies::http1(scene))
+    })
+    .with_puts(),
+    case("bodies-http2", STORE + BATCHES + BODIES, 10, |scene| Box::pin(bodies::http2(scene))).with_puts(),
     case("streams", STORE + 200 * frames::STREAMS_MAX * 16 * KIB, 5, |scene| {
         Box::pin(frames::streams(scene))
     }),
@@ -110,5 +132,8 @@ pub(super) const CASES: &[Case] = &[
     case("pings", STORE, 3, |scene| Box::pin(frames::pings(scene))),
     case("settings", STORE, 3, |scene| Box::pin(frames::settings(scene))),
     case("window-updates", STORE, 3, |scene| Box::pin(frames::window_updates(scene))),
-    case("overload", STORE + BODIES, 15, |scene| Box::pin(overload::putters(scene))).with_puts(),
+    case("overload", STORE + BATCHES + BODIES + read_buffers(600), 15, |scene| {
+        Box::pin(overload::putters(scene))
+    })
+    .with_puts(),
 ];
