@@ -14,21 +14,27 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// and the next look is worth it only at as much again.
 const GROWTH_BYTES: usize = 128 << 20;
 
+/// Looks after which so much is given back in any case: what was in use when memory grew may be free now.
+const LOOKS_MAX: u32 = 60;
+
 /// When memory is to be given back.
 struct Watch {
     least_bytes: usize,
+    /// Looks since it was.
+    looks: u32,
 }
 
 impl Watch {
     /// Whether it is, at so much resident memory.
     fn is_due(&mut self, bytes: usize) -> bool {
+        self.looks += 1;
         self.least_bytes = self.least_bytes.min(bytes);
-        bytes > self.least_bytes + GROWTH_BYTES
+        bytes > self.least_bytes + GROWTH_BYTES || (bytes > GROWTH_BYTES && self.looks > LOOKS_MAX)
     }
 
     /// It was, and so much is resident now.
     fn done(&mut self, bytes: usize) {
-        self.least_bytes = bytes;
+        *self = Watch { least_bytes: bytes, looks: 0 };
     }
 }
 
@@ -39,7 +45,7 @@ impl Watch {
 /// When the system gives no thread.
 pub fn give_back_memory() {
     let Some(bytes) = resident_bytes() else { return };
-    let mut watch = Watch { least_bytes: bytes };
+    let mut watch = Watch { least_bytes: bytes, looks: 0 };
     let run = move || {
         while let Some(bytes) = resident_bytes() {
             if watch.is_due(bytes) {
@@ -79,12 +85,15 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_when_it_has_grown_and_not_again_while_it_is_in_use() {
-        let mut watch = Watch { least_bytes: 20 * MIB };
+        let mut watch = Watch { least_bytes: 20 * MIB, looks: 0 };
         assert!(!watch.is_due(148 * MIB) && watch.is_due(149 * MIB));
         watch.done(149 * MIB);
         assert!(!watch.is_due(270 * MIB), "it was in use");
         assert!(!watch.is_due(30 * MIB));
         assert!(watch.is_due(159 * MIB), "it had gone");
+        watch.done(159 * MIB);
+        assert!((0..LOOKS_MAX).all(|_| !watch.is_due(160 * MIB)));
+        assert!(watch.is_due(160 * MIB), "perhaps it is free by now");
     }
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

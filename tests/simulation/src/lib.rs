@@ -19,7 +19,9 @@
 //!  power_cuts   its calls to the disk traced, and the power cut at each of them
 //!  full_disks   the real program on a volume that is filled and freed
 //!  abuse        the real program, and clients that misuse it
+//!  soak         the real program for hours: nothing grows
 //!    process      the real program, and the way to it
+//!    vitals       memory and descriptors of it
 //! ```
 //!
 //! What breaks a rule panics, with the seed in the message of whoever runs it.
@@ -40,8 +42,10 @@ mod network;
 mod power_cuts;
 mod process;
 mod run;
+mod soak;
 mod upgrades;
 mod verify;
+mod vitals;
 mod world;
 
 pub use abuse::{Abused, abuse};
@@ -52,4 +56,5 @@ pub use full_disks::{Tenant, full_disks};
 pub use kills::{Victim, kills};
 pub use power_cuts::{Traced, power_cuts};
 pub use run::{Options, run};
+pub use soak::soak;
 pub use upgrades::{Files, described, made};

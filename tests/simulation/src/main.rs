@@ -3,10 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use thalweg_simulation::{
     Abused, Counters, End, Options, Tenant, Traced, Victim, abuse, flips, full_disks, kills, power_cuts, run,
+    soak,
 };
 
 /// Simulates the server from many seeds, with all faults
@@ -61,6 +63,21 @@ enum Command {
         /// Which of these, so that several processes can share the work
         #[arg(long, default_value_t = 0)]
         from: u64,
+    },
+    /// Use a real server for hours, with kills now and then, and see that nothing grows
+    Soak {
+        /// The program
+        #[arg(long, value_name = "FILE")]
+        server: PathBuf,
+        /// Where its data goes
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// For how long
+        #[arg(long, default_value_t = 120)]
+        minutes: u64,
+        /// The seed of the clients
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Kill a real server on a real disk, over and over, while clients use it
     Kills {
@@ -154,6 +171,12 @@ fn main() -> ExitCode {
                 seed += 1;
             }
             print!("{counters}");
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Soak { server, data_dir, minutes, seed }) => {
+            // Its clients make calls for as long as it lasts.
+            let victim = Victim { program: server, folder: data_dir, operations: 1 << 40 };
+            print!("{}", soak(seed, &victim, Duration::from_secs(60 * minutes)));
             return ExitCode::SUCCESS;
         }
         Some(Command::FullDisks { server, data_dir, times, reserve, seed }) => {

@@ -27,9 +27,7 @@ use crate::world::World;
 
 const PRODUCERS: u64 = 8;
 /// A steady load, not the most that is possible: a driver that remembers everything for hours must have room for it.
-const LEISURE_PERCENT: u64 = 50;
-/// More than any run makes: it ends when its time is over.
-const OPERATIONS: u64 = 1 << 40;
+const LEISURE_PERCENT: u64 = 400;
 /// Long lives in a run.
 const ROUNDS: u32 = 4;
 /// Of each round, in percent, the long life; kills in the rest.
@@ -57,7 +55,7 @@ pub fn soak(seed: u64, victim: &Victim, time: Duration) -> Counters {
         || Process::start(serve(&victim.program, data.path(), address).args(["--undrained-bytes", "64MiB"]));
     runtime().block_on(async {
         let mut process = start().ready();
-        let mut running = spawn_all(actors(&world, PRODUCERS, OPERATIONS));
+        let mut running = spawn_all(actors(&world, PRODUCERS, victim.operations));
         for round in 1..=ROUNDS {
             let life = time / ROUNDS * LIFE_PERCENT / 100;
             let seen = look(&process, &mut running, life).await;
@@ -139,11 +137,7 @@ async fn until_given_back(data: &Path) {
     let began = Instant::now();
     let segments = data.join("seg");
     while bytes_below(&segments) > 0 {
-        assert!(
-            began.elapsed() < GIVEN_BACK_MAX,
-            "{} bytes of deleted streams stay",
-            bytes_below(&segments)
-        );
+        assert!(began.elapsed() < GIVEN_BACK_MAX, "{} bytes of deleted streams stay", bytes_below(&segments));
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -12,7 +12,6 @@
 //!    overload       more than the server can do
 //!  scene          what a case has to do with
 //!  neighbour      the well-behaved client
-//!  vitals         memory and descriptors of a process
 //! ```
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // whole programs: processes, files, sockets, their times
@@ -26,7 +25,6 @@ mod overload;
 mod scene;
 mod slow;
 mod unread;
-mod vitals;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -37,11 +35,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
 use crate::process::{Process, free_address, runtime, serve};
+use crate::vitals::{Reading, Vitals};
 
 use cases::{CASES, Case};
 use neighbour::Neighbour;
 use scene::Scene;
-use vitals::{Reading, Vitals};
 
 /// How long the neighbour may wait for its next success, at the worst: generous, for machines that do other work.
 const GAP_MAX: Duration = Duration::from_secs(10);

@@ -1,5 +1,7 @@
 //! What the kernel says of a process: its memory and its descriptors.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // it looks at another process
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,45 +13,45 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
-pub(super) struct Vitals {
+pub(crate) struct Vitals {
     folder: PathBuf,
 }
 
 /// At one moment.
-#[derive(Clone, Copy)]
-pub(super) struct Reading {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
     /// Resident memory.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Open descriptors.
-    pub(super) files: usize,
+    pub(crate) files: usize,
 }
 
 /// Counts descriptors until it is ended.
-pub(super) struct FileWatch {
+pub(crate) struct FileWatch {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<usize>,
 }
 
 impl Vitals {
-    pub(super) fn of(id: &str) -> Vitals {
+    pub(crate) fn of(id: &str) -> Vitals {
         Vitals { folder: PathBuf::from("/proc").join(id) }
     }
 
-    pub(super) fn now(&self) -> Reading {
+    pub(crate) fn now(&self) -> Reading {
         Reading { bytes: self.status_bytes("VmRSS:"), files: self.files() }
     }
 
     /// The most memory since [`Vitals::forget_peak`].
-    pub(super) fn peak_bytes(&self) -> usize {
+    pub(crate) fn peak_bytes(&self) -> usize {
         self.status_bytes("VmHWM:")
     }
 
-    pub(super) fn forget_peak(&self) {
+    pub(crate) fn forget_peak(&self) {
         fs::write(self.folder.join("clear_refs"), "5").expect("the kernel forgets peaks");
     }
 
     /// Watches for the most descriptors.
-    pub(super) fn watch_files(&self) -> FileWatch {
+    pub(crate) fn watch_files(&self) -> FileWatch {
         let is_over = Arc::new(AtomicBool::new(false));
         let (vitals, ended) = (self.clone(), Arc::clone(&is_over));
         let thread = thread::spawn(move || {
@@ -77,7 +79,7 @@ impl Vitals {
 
 impl FileWatch {
     /// The most that were open.
-    pub(super) fn end(self) -> usize {
+    pub(crate) fn end(self) -> usize {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.join().expect("it counts")
     }
