@@ -352,7 +352,9 @@ pub(crate) fn decode_index_entry(bytes: &[u8]) -> Result<ChunkRow, &'static str>
     if count == 0 || first.checked_add(count).is_none() {
         return Err("an index entry's offsets are out of range");
     }
-    if (length as usize) < CHUNK_HEADER_BYTES + CHUNK_RUN_BYTES {
+    // One without runs is a header alone.
+    let is_lost = length as usize == CHUNK_HEADER_BYTES;
+    if !is_lost && (length as usize) < CHUNK_HEADER_BYTES + CHUNK_RUN_BYTES {
         return Err("an index entry's chunk is shorter than any");
     }
     Ok(ChunkRow {
