@@ -23,8 +23,7 @@ use crate::monitored::{Monitored, Version};
 use crate::pipeline;
 use crate::settings::{
     CONNECTION_WINDOW_BYTES, ERROR_RESETS_MAX, FRAME_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX,
-    PENDING_RESETS_MAX, READ_BUFFER_BYTES_MAX, READ_BUFFER_BYTES_MIN, READ_BUFFERS_BYTES,
-    SEND_BUFFER_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    PENDING_RESETS_MAX, SEND_BUFFER_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX, read_buffer_bytes,
 };
 use crate::streams::{Executor, Streams};
 
@@ -157,11 +156,6 @@ async fn overdue(shared: &Shared, watch: &mut Watch, activity: &Activity) -> &'s
     }
 }
 
-/// The bound of the read buffer of one of so many connections.
-fn read_buffer_bytes(connections: usize) -> usize {
-    (READ_BUFFERS_BYTES / connections.max(1)).clamp(READ_BUFFER_BYTES_MIN, READ_BUFFER_BYTES_MAX)
-}
-
 /// For one of so many connections.
 fn http1(connections: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
@@ -188,20 +182,4 @@ fn http2(executor: Executor) -> http2::Builder<Executor> {
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX);
     builder
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn read_buffers_of_many_connections_are_small() {
-        for (connections, expected) in
-            [(0, 512 << 10), (1, 512 << 10), (128, 512 << 10), (256, 256 << 10), (10_000, 72 << 10)]
-        {
-            assert_eq!(read_buffer_bytes(connections), expected, "{connections}");
-        }
-        let of_all: usize = (1..=10_000).map(read_buffer_bytes).sum();
-        assert!(of_all < 900 << 20, "{of_all}");
-    }
 }

@@ -60,7 +60,7 @@ where
     let mut pieces = Pieces {
         body,
         clock,
-        budget: Arc::clone(budget),
+        budget,
         timeout: settings.body_timeout,
         pause: None,
         progress_at: Duration::ZERO,
@@ -145,7 +145,7 @@ fn content_length(head: &Parts) -> Option<u64> {
 struct Pieces<'a, B> {
     body: B,
     clock: &'a dyn Clock,
-    budget: Arc<Budget>,
+    budget: &'a Budget,
     timeout: Duration,
     /// Runs while a piece is waited for: until the next look at the progress.
     pause: Option<thalweg_system::BoxFuture<'static, ()>>,

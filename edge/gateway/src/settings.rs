@@ -15,6 +15,17 @@ pub const READ_BUFFER_BYTES_MIN: usize = HEAD_BYTES_MAX + 8 * 1024;
 /// What read buffers may take together as long as there are few connections: hyper never gives back what one has grown to, so
 /// that later connections get smaller ones.
 pub const READ_BUFFERS_BYTES: usize = 64 * 1024 * 1024;
+
+/// The bound of the read buffer of one of so many connections.
+pub const fn read_buffer_bytes(connections: usize) -> usize {
+    let share = READ_BUFFERS_BYTES / if connections == 0 { 1 } else { connections };
+    match share {
+        ..READ_BUFFER_BYTES_MIN => READ_BUFFER_BYTES_MIN,
+        READ_BUFFER_BYTES_MAX.. => READ_BUFFER_BYTES_MAX,
+        _ => share,
+    }
+}
+
 /// Longest request body: a PutRecords of 10 MiB in base64 (13.4 MiB), 500 partition keys of 256 characters, all
 /// of them escaped (1.5 MiB), names and punctuation. 413 above it.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -101,5 +112,21 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_buffers_of_many_connections_are_small() {
+        for (connections, expected) in
+            [(0, 512 << 10), (1, 512 << 10), (128, 512 << 10), (256, 256 << 10), (10_000, 72 << 10)]
+        {
+            assert_eq!(read_buffer_bytes(connections), expected, "{connections}");
+        }
+        let of_all: usize = (1..=10_000).map(read_buffer_bytes).sum();
+        assert!(of_all < 900 << 20, "{of_all}");
     }
 }

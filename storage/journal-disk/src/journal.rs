@@ -229,13 +229,10 @@ impl DiskJournal {
         read: Read,
         found: ChunksFound,
     ) -> Result<ReadAnswer, LoadError> {
-        let mut from = found.from;
-        let ends: Vec<Offset> = found.chunks.iter().map(|chunk| chunk.row.end()).collect();
         let loaded = self.engine.readers.load(found.before.as_ref(), found.chunks, found.ahead).await?;
         // Records that were lost to damage are passed over.
-        for (_, end) in loaded.iter().zip(ends).take_while(|(chunk, _)| chunk.runs().is_empty()) {
-            from = end;
-        }
+        let lost = loaded.iter().take_while(|chunk| chunk.runs().is_empty());
+        let from = lost.last().map_or(found.from, |chunk| chunk.end());
         let mut views = Vec::new();
         for chunk in &loaded {
             let wanted = chunk.runs().iter().filter(|run| run.first + u64::from(run.count) > from);

@@ -19,6 +19,7 @@ use thalweg_journal::record::are_records;
 use thalweg_journal::{ReadError, RunView};
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::{Disk, DiskError, DiskFile};
+use thalweg_types::Offset;
 use tokio::sync::{Notify, oneshot};
 
 use crate::buffer_pool::BufferPool;
@@ -39,6 +40,8 @@ const AHEAD_DISTANCE: usize = 2;
 pub(crate) struct LoadedChunk {
     bytes: Bytes,
     runs: Vec<ChunkRun>,
+    /// The offset behind its records.
+    end: Offset,
     /// Bytes of memory.
     cost: usize,
 }
@@ -46,6 +49,10 @@ pub(crate) struct LoadedChunk {
 impl LoadedChunk {
     pub(crate) fn runs(&self) -> &[ChunkRun] {
         &self.runs
+    }
+
+    pub(crate) fn end(&self) -> Offset {
+        self.end
     }
 
     pub(crate) fn view(&self, run: &ChunkRun) -> RunView {
@@ -569,7 +576,7 @@ fn check_chunk(
         return Err(corrupt(run.start, "a run is not the records that it says"));
     }
     let cost = cost + runs.len() * size_of::<ChunkRun>();
-    Ok(LoadedChunk { bytes, runs, cost })
+    Ok(LoadedChunk { bytes, runs, end: row.end(), cost })
 }
 
 /// Ends the queue with the loop, however that ends: who waits is told.
@@ -619,7 +626,7 @@ mod tests {
     }
 
     fn insert(cache: &mut ChunkCache, position: u64, is_ahead: bool) {
-        let chunk = LoadedChunk { bytes: Bytes::new(), runs: Vec::new(), cost: 10 };
+        let chunk = LoadedChunk { bytes: Bytes::new(), runs: Vec::new(), end: 0, cost: 10 };
         cache.insert(key(position), Arc::new(chunk), is_ahead);
     }
 

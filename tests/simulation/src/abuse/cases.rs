@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use thalweg_gateway::settings::read_buffer_bytes;
 use thalweg_system::BoxFuture;
 
 use super::scene::Scene;
@@ -46,18 +47,11 @@ const fn case(
     Case { name, bytes_max, kept_bytes_max: ALLOCATOR, seconds, descriptors: None, act }
 }
 
-/// The read buffers of so many connections with large bodies: `read_buffer_bytes` of the gateway.
+/// The read buffers of so many connections with large bodies.
 const fn read_buffers(connections: usize) -> usize {
     let (mut sum, mut number) = (0, 1);
     while number <= connections {
-        let fair = 64 * MIB / number;
-        sum += if fair > 512 * KIB {
-            512 * KIB
-        } else if fair < 72 * KIB {
-            72 * KIB
-        } else {
-            fair
-        };
+        sum += read_buffer_bytes(number);
         number += 1;
     }
     sum
