@@ -1,7 +1,8 @@
 //! The real program on a real disk, killed over and over while the same clients use it that use the simulated one, under
 //! the same rules.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,13 @@ pub struct Victim {
     pub operations: u64,
 }
 
+impl Victim {
+    /// Starts it, with as little undrained as may be, so that it drains all the time.
+    pub(crate) fn start(&self, data: &Path, address: SocketAddr) -> Process {
+        Process::start(serve(&self.program, data, address).args(["--undrained-bytes", "64MiB"]))
+    }
+}
+
 /// Kills the server for as long as the clients need for their calls; answers what was met.
 ///
 /// # Panics
@@ -41,9 +49,7 @@ pub fn kills(seed: u64, victim: &Victim) -> Counters {
     let data = TempDir::new_in(&victim.folder).expect("the folder is there");
     let address = free_address();
     let world = World::new(seed, Arc::new(Tcp(address)), Arc::new(OsClock::new()), LEISURE_PERCENT);
-    // As little undrained as may be, so that it drains all the time.
-    let start =
-        || Process::start(serve(&victim.program, data.path(), address).args(["--undrained-bytes", "64MiB"]));
+    let start = || victim.start(data.path(), address);
     runtime().block_on(async {
         let mut process = start().ready();
         let mut running = spawn_all(actors(&world, PRODUCERS, victim.operations));

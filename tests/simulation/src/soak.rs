@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::counters::Counters;
 use crate::kills::Victim;
-use crate::process::{Process, Tcp, free_address, must_not_panic, runtime, serve, spawn_all};
+use crate::process::{Process, Tcp, free_address, must_not_panic, runtime, spawn_all};
 use crate::run::actors;
 use crate::verify::{ask, settle, verify};
 use crate::vitals::{Reading, Vitals};
@@ -51,8 +51,7 @@ pub fn soak(seed: u64, victim: &Victim, time: Duration) -> Counters {
     let data = TempDir::new_in(&victim.folder).expect("the folder is there");
     let address = free_address();
     let world = World::new(seed, Arc::new(Tcp(address)), Arc::new(OsClock::new()), LEISURE_PERCENT);
-    let start =
-        || Process::start(serve(&victim.program, data.path(), address).args(["--undrained-bytes", "64MiB"]));
+    let start = || victim.start(data.path(), address);
     runtime().block_on(async {
         let mut process = start().ready();
         let mut running = spawn_all(actors(&world, PRODUCERS, victim.operations));

@@ -107,6 +107,18 @@ pub fn normal(value: Value) -> Value {
     }
 }
 
+/// A tree with its members by name: their order says nothing.
+pub fn sorted(value: Value) -> Value {
+    match value {
+        Value::Map(mut members) => {
+            members.sort_by(|one, other| one.0.cmp(&other.0));
+            Value::Map(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
+        }
+        Value::List(values) => Value::List(values.into_iter().map(sorted).collect()),
+        value => value,
+    }
+}
+
 /// The rule that lets the scanners exist: what one of them takes, the decoder reads alike.
 ///
 /// # Panics

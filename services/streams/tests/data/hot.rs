@@ -19,6 +19,7 @@ use thalweg_system::os::TokioTasks;
 use thalweg_system::simulated::ManualClock;
 use thalweg_types::Timestamp;
 use thalweg_wire::Protocol;
+use thalweg_wire::hot::agreement::sorted;
 
 use crate::calls::{From, LAST};
 use crate::world::{START, World, arn, settings};
@@ -62,18 +63,6 @@ async fn by_ordinary_path(
     let mut body = Vec::new();
     protocol.encode(&output, &mut body);
     Ok(sorted(protocol.decode(&body).expect("of its protocol")))
-}
-
-/// Members by name: their order says nothing.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Map(mut members) => {
-            members.sort_by(|one, other| one.0.cmp(&other.0));
-            Value::Map(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
-        }
-        Value::List(values) => Value::List(values.into_iter().map(sorted).collect()),
-        value => value,
-    }
 }
 
 /// The same number for ever, so that a request which the hot path declines late does not change where the next one

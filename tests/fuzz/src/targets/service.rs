@@ -12,6 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use thalweg_api::kinesis::OPERATIONS;
 use thalweg_api::{Answer, EventStream};
 use thalweg_shape::{Failure, Value};
+use thalweg_wire::hot::agreement::sorted;
 use thalweg_wire::{Protocol, event_stream};
 
 use super::Target;
@@ -123,17 +124,6 @@ fn frames(mut events: EventStream, protocol: Protocol) -> Value {
         }
     }
     Value::List(told)
-}
-
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Map(mut members) => {
-            members.sort_by(|one, other| one.0.cmp(&other.0));
-            Value::Map(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
-        }
-        Value::List(values) => Value::List(values.into_iter().map(sorted).collect()),
-        value => value,
-    }
 }
 
 impl Known {

@@ -46,16 +46,7 @@ fn ring(files: &mut Files) -> BTreeMap<u64, u32> {
     for (position, (path, at)) in places {
         let batch = &mut files.get_mut(&path).expect("it was found there")[at..];
         let entries = get_u32(batch, 12) as usize;
-        let mut run = BATCH_HEADER.saturating_add(entries.saturating_mul(BATCH_ENTRY));
-        let covered = run;
-        for entry in (0..entries).map(|entry| BATCH_HEADER + entry * BATCH_ENTRY) {
-            if entry >= batch.len() {
-                break;
-            }
-            let length = get_u32(batch, entry + 36) as usize;
-            put_sum(batch, entry + 40, run, run.saturating_add(length));
-            run = run.saturating_add(length);
-        }
+        let covered = runs(batch, Rows { at: BATCH_HEADER, count: entries, bytes: BATCH_ENTRY, length: 36 });
         if let Some(before) = position.checked_sub(1).and_then(|before| sums.get(&before)) {
             put_u32(batch, 72, *before);
         }
@@ -63,6 +54,31 @@ fn ring(files: &mut Files) -> BTreeMap<u64, u32> {
         sums.insert(position, get_u32(batch, 0));
     }
     sums
+}
+
+/// A row for each of the runs that lie behind all rows, in their order; a run's checksum stands behind its length.
+struct Rows {
+    at: usize,
+    count: usize,
+    /// Of one row.
+    bytes: usize,
+    /// Where in a row the length stands.
+    length: usize,
+}
+
+/// The checksums of runs; answers where their rows end.
+fn runs(bytes: &mut [u8], rows: Rows) -> usize {
+    let end = rows.at.saturating_add(rows.count.saturating_mul(rows.bytes));
+    let mut run = end;
+    for row in (0..rows.count).map(|row| rows.at + row * rows.bytes) {
+        if row >= bytes.len() {
+            break;
+        }
+        let length = get_u32(bytes, row + rows.length) as usize;
+        put_sum(bytes, row + rows.length + 4, run, run.saturating_add(length));
+        run = run.saturating_add(length);
+    }
+    end
 }
 
 /// A segment; the checksums of its chunks, by name and place.
@@ -76,17 +92,8 @@ fn segment(name: &str, file: &mut [u8], chunks: &mut BTreeMap<(String, u64), u32
             continue;
         }
         let chunk = &mut file[at..];
-        let (runs, length) = (get_u32(chunk, 12) as usize, get_u32(chunk, 56) as usize);
-        let mut run = CHUNK_HEADER.saturating_add(runs.saturating_mul(CHUNK_ROW));
-        let covered = run;
-        for row in (0..runs).map(|row| CHUNK_HEADER + row * CHUNK_ROW) {
-            if row >= chunk.len() {
-                break;
-            }
-            let length = get_u32(chunk, row + 12) as usize;
-            put_sum(chunk, row + 16, run, run.saturating_add(length));
-            run = run.saturating_add(length);
-        }
+        let (count, length) = (get_u32(chunk, 12) as usize, get_u32(chunk, 56) as usize);
+        let covered = runs(chunk, Rows { at: CHUNK_HEADER, count, bytes: CHUNK_ROW, length: 12 });
         put_sum(chunk, 0, 4, covered);
         chunks.insert((name.to_owned(), at as u64), get_u32(chunk, 0));
         at += length.max(1);
