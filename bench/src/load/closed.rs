@@ -11,7 +11,7 @@ use crate::meter::{self, Work};
 pub(crate) const THROTTLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A loop that moves less than this a second does not go on for the sake of its bytes.
-const SLOW_BYTES_PER_SECOND: f64 = 100e6;
+const SLOW_BYTES_PER_SECOND: f64 = 60e6;
 
 /// When a loop ends.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +113,6 @@ mod tests {
         check(Until::both(2.0, 1 << 30), 1.0, 2 << 30, false);
         check(Until::both(2.0, 1 << 30), 2.0, 900_000_000, false);
         check(Until::both(2.0, 1 << 30), 2.0, 1 << 30, true);
-        check(Until::both(2.0, 1 << 30), 5.0, 400_000_000, true);
+        check(Until::both(2.0, 1 << 30), 5.0, 250_000_000, true);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn report(
          without the file system's own journal.\n\n\
          *Steady state*: for PutRecords, also over few and many shards and for memory under load, the server and F2 are \
          warmed up by one capacity of the server's write-ahead ring (512 MiB) and measured for at least three more, \
-         unless they take less than 100 MB/s. For PutRecord and the delay, which would need minutes for that, PutRecords \
+         unless they take less than 60 MB/s. For PutRecord and the delay, which would need minutes for that, PutRecords \
          fills the server's ring twice over, and then they are measured for the time above; the delay with fan-out for at \
          least ten seconds, and the durable write that it is compared with half before and half after it, while no server \
          runs, and at 30 % of its own rate, too. Everything at once, live \

@@ -336,13 +336,10 @@ impl Streams {
         self.clock.wall()
     }
 
-    /// The time to measure the age of records and of closed shards by; `None` while the journal doubts the clock:
-    /// then nothing is hidden, trimmed or forgotten because of its age.
-    pub(crate) fn expiry_now(&self) -> Option<Timestamp> {
-        // On both sides: the clock may be set in between.
-        let doubted = self.journal.doubts_clock();
-        let now = self.now();
-        (!doubted && !self.journal.doubts_clock()).then_some(now)
+    /// The time to measure the age of records and of closed shards by. While the journal doubts the clock, nothing may
+    /// be trimmed or forgotten by it, but what is too old is hidden.
+    pub(crate) fn expiry_now(&self) -> Timestamp {
+        self.journal.expiry_time(self.now())
     }
 
     /// Whether AWS's limits are kept.

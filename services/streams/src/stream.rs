@@ -56,10 +56,9 @@ impl Stream {
         hours(self.retention_hours)
     }
 
-    /// What arrived before this is gone, as of `now` ([`crate::service::Streams::expiry_now`]); nothing is while
-    /// that is not known.
-    pub(crate) fn horizon(&self, now: Option<Timestamp>) -> Timestamp {
-        now.map_or(Timestamp::ZERO, |now| now.minus(self.retention()))
+    /// What arrived before this is gone, as of `now` ([`crate::service::Streams::expiry_now`]).
+    pub(crate) fn horizon(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.retention())
     }
 
     /// How many shards it may have open soon: what the account's shard limit counts.

@@ -50,7 +50,7 @@ impl Sweeper {
 
 impl Stream {
     /// The shards that exist for clients: the open ones, and closed ones that may still have records.
-    pub(crate) fn listed(&self, now: Option<Timestamp>) -> impl Iterator<Item = &Shard> {
+    pub(crate) fn listed(&self, now: Timestamp) -> impl Iterator<Item = &Shard> {
         let horizon = self.horizon(now);
         self.shards.all().iter().filter(move |shard| !has_expired(shard, horizon))
     }
@@ -69,7 +69,10 @@ impl Streams {
         if self.sweeper.lock().await.trusted(wall, monotonic).is_none() {
             return;
         }
-        let Some(now) = self.expiry_now() else { return };
+        if self.journal.doubts_clock() {
+            return;
+        }
+        let now = self.expiry_now();
         let stopped = self.stopped.read().await;
         if *stopped {
             return;
@@ -97,7 +100,7 @@ impl Streams {
     }
 
     async fn sweep_shards(&self, stream: &Stream, now: Timestamp) -> Result<(), StepError> {
-        if !stream.shards.all().iter().any(|shard| has_expired(shard, stream.horizon(Some(now)))) {
+        if !stream.shards.all().iter().any(|shard| has_expired(shard, stream.horizon(now))) {
             return Ok(());
         }
         let Some(mut changing) = self.lock(stream.id).await else { return Ok(()) };
@@ -105,7 +108,7 @@ impl Streams {
         if stream.change.is_some() {
             return Ok(());
         }
-        let horizon = stream.horizon(Some(now));
+        let horizon = stream.horizon(now);
         let (expired, kept): (Vec<Shard>, Vec<Shard>) =
             stream.shards.all().iter().partition(|shard| has_expired(shard, horizon));
         let trims: Vec<(ShardKey, Offset)> =

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashSet;
 use thalweg_system::{Clock, Disk};
-use thalweg_types::StreamId;
+use thalweg_types::{StreamId, Timestamp};
 use tokio::sync::{Notify, watch};
 
 use crate::batch_memory::BatchMemory;
@@ -67,6 +67,9 @@ pub(crate) struct Engine {
     /// By how many milliseconds the wall clock is ahead of monotonic time, as far as it is believed
     /// ([`crate::retention::ExpiryClock::believed_lead`]); the maintenance loop writes it.
     pub(crate) clock_lead: AtomicI64,
+    /// By no later time than this, in milliseconds, is hidden what is too old: the time that the checkpoint remembers
+    /// and the jump that is believed without doubt. The maintenance loop writes it.
+    pub(crate) hide_through: AtomicI64,
     pub(crate) readers: Readers,
     pub(crate) merge: MergeDesk,
     /// Chunks that the scrub has read…
@@ -105,6 +108,12 @@ impl Engine {
         let believed = self.clock_lead.load(Ordering::Relaxed);
         let jump_max = i64::try_from(self.settings.clock_jump_max.as_millis()).unwrap_or(i64::MAX);
         lead > believed.saturating_add(jump_max)
+    }
+
+    /// The time by which to hide what is too old. Bounded by what the next start will believe at least, so that it
+    /// shows nothing again.
+    pub(crate) fn expiry_time(&self, wall: Timestamp) -> Timestamp {
+        wall.min(Timestamp::from_millis(self.hide_through.load(Ordering::Relaxed)))
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -126,6 +126,7 @@ impl DiskJournal {
             clock_confirmed: AtomicBool::new(false),
             // Set before anybody can ask.
             clock_lead: AtomicI64::new(0),
+            hide_through: AtomicI64::new(0),
             readers,
             merge,
             chunks_scrubbed: AtomicU64::new(0),
@@ -421,6 +422,10 @@ impl Journal for DiskJournal {
 
     fn doubts_clock(&self) -> bool {
         self.engine.doubts_clock()
+    }
+
+    fn expiry_time(&self, wall: Timestamp) -> Timestamp {
+        self.engine.expiry_time(wall)
     }
 
     fn health(&self) -> Health {

@@ -35,6 +35,8 @@ pub(crate) struct Maintenance {
     engine: Arc<Engine>,
     manifest: Manifest,
     expiry: ExpiryClock,
+    /// The wall time that the next start will go on from.
+    remembered: Timestamp,
     /// When the chores were last done, in monotonic time.
     chores_at: Option<Duration>,
     /// The log's end when it last moved, and when that was seen.
@@ -52,7 +54,25 @@ impl Maintenance {
             ExpiryClock::new(believed, monotonic, settings.clock_jump_max, settings.clock_confirm_after);
         engine.clock_lead.store(expiry.believed_lead(), Ordering::Relaxed);
         let last_seen = (manifest.through, monotonic);
-        Maintenance { engine, manifest, expiry, chores_at: None, last_seen, offered: BTreeSet::new() }
+        let offered = BTreeSet::new();
+        let mut maintenance = Maintenance {
+            engine,
+            manifest,
+            expiry,
+            remembered: believed,
+            chores_at: None,
+            last_seen,
+            offered,
+        };
+        maintenance.remember(believed);
+        maintenance
+    }
+
+    /// The next start will go on from this wall time: what this run hides must be too old then, too.
+    fn remember(&mut self, wall: Timestamp) {
+        self.remembered = wall;
+        let hide_through = wall.plus(self.engine.settings.clock_jump_max);
+        self.engine.hide_through.store(hide_through.as_millis(), Ordering::Relaxed);
     }
 
     /// Runs until the journal ends; after a clean end, drains once more and marks the journal clean.
@@ -214,6 +234,7 @@ impl Maintenance {
     async fn point_to(&mut self, next: Manifest) -> Result<(), DiskError> {
         let number = next.number;
         self.engine.superblocks.lock().await.store(|superblock| superblock.checkpoint = number).await?;
+        self.remember(next.wall);
         let old = std::mem::replace(&mut self.manifest, next);
         {
             let mut tombstones = self.engine.tombstones.lock().unwrap_or_else(PoisonError::into_inner);
@@ -282,7 +303,22 @@ impl Maintenance {
             self.apply_changed_retention(now).await;
         }
         self.tidy(now).await?;
+        self.keep_time().await?;
         self.merge().await
+    }
+
+    /// Writes a checkpoint where nothing else did for a while: a start that remembered an older time would doubt the
+    /// clock, and this one would hide by a time that stands still.
+    async fn keep_time(&mut self) -> Result<(), DiskError> {
+        let believed = self.expiry.believed(self.engine.clock.monotonic());
+        if believed <= self.remembered.plus(self.engine.settings.clock_jump_max / 4) {
+            return Ok(());
+        }
+        let mut next = self.manifest.clone();
+        match self.write_checkpoint(&mut next).await {
+            Ok(()) => self.point_to(next).await,
+            Err(error) => self.no_space(error, Touched::default()).await,
+        }
     }
 
     /// Throttles appends while the volume is below its reserve.

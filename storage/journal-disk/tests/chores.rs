@@ -233,6 +233,54 @@ fn a_clock_in_doubt_is_told_at_once_and_after_a_restart_until_it_is_confirmed() 
 }
 
 #[test]
+fn what_was_too_old_once_is_too_old_after_a_crash() {
+    // An engine to which nothing happens for a day, and one that slept for half of it.
+    for slept in [Duration::ZERO, 12 * HOUR] {
+        for crash in [Some(Crash::Process), Some(Crash::PowerNothing), None] {
+            in_scene(slow_settings(), 1, |mut scene| async move {
+                let age_limit = |scene: &Scene| scene.journal.expiry_time(scene.machine.clock.wall());
+                scene.put(shard(0), 1, 100).await;
+                scene.wait(24 * HOUR).await;
+                assert_eq!(
+                    age_limit(&scene),
+                    scene.machine.clock.wall(),
+                    "a clock that runs on evenly is believed"
+                );
+                scene.machine.clock.set_wall(scene.machine.clock.wall().plus(slept));
+                for minutes in [0, 1, 13, 47] {
+                    scene.wait(Duration::from_secs(minutes * 60)).await;
+                    let before = age_limit(&scene);
+                    scene.restart(crash).await;
+                    assert!(age_limit(&scene) >= before, "{slept:?}, {crash:?}, {minutes} minutes");
+                }
+                scene.wait(2 * HOUR).await;
+                assert_eq!(age_limit(&scene), scene.machine.clock.wall(), "it is believed in the end");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_jump_of_the_clock_hides_what_an_hour_would() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.put(shard(0), 1, 100).await;
+        scene.wait(HOUR).await;
+        let wall = scene.machine.clock.wall();
+        let age_limit = |scene: &Scene| scene.journal.expiry_time(scene.machine.clock.wall());
+        scene.machine.clock.set_wall(wall.plus(48 * HOUR));
+        assert!(age_limit(&scene) <= wall.plus(HOUR), "before any chores looked");
+        scene.wait(HOUR / 2).await;
+        assert!(age_limit(&scene) <= wall.plus(HOUR + HOUR / 2));
+        scene.machine.clock.set_wall(wall.plus(HOUR / 2));
+        assert_eq!(age_limit(&scene), wall.plus(HOUR / 2), "it is right again");
+        scene.machine.clock.set_wall(wall.plus(48 * HOUR));
+        scene.journal.confirm_clock();
+        scene.wait(HOUR / 10).await;
+        assert_eq!(age_limit(&scene), scene.machine.clock.wall(), "somebody says that it is right");
+    });
+}
+
+#[test]
 fn trimmed_segments_are_removed() {
     in_scene(Settings::tiny(), 2, |mut scene| async move {
         scene.fill(shard(0), 200_000).await;

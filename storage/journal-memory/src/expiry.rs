@@ -15,6 +15,8 @@ pub(crate) struct ExpiryTime {
     seen: Option<(Timestamp, Duration)>,
     /// Until this monotonic time nothing expires.
     paused_until: Duration,
+    /// What is too old is hidden by no later time than this meanwhile.
+    believable: Timestamp,
 }
 
 impl ExpiryTime {
@@ -23,6 +25,9 @@ impl ExpiryTime {
         if let Some((wall_before, monotonic_before)) = self.seen {
             let expected = wall_before.plus(monotonic.saturating_sub(monotonic_before));
             if wall > expected.plus(WALL_AHEAD_MAX) {
+                if self.is_believed(monotonic) {
+                    self.believable = expected.plus(WALL_AHEAD_MAX);
+                }
                 self.paused_until = monotonic + WALL_AHEAD_MAX;
             } else if wall < expected.minus(WALL_AHEAD_MAX) {
                 // Put back: what was wrong is right again. (And an early time expires nothing.)
@@ -30,7 +35,16 @@ impl ExpiryTime {
             }
         }
         self.seen = Some((wall, monotonic));
-        (monotonic >= self.paused_until).then_some(wall)
+        self.is_believed(monotonic).then_some(wall)
+    }
+
+    /// The time by which to hide what is too old.
+    pub(crate) fn to_hide_by(&mut self, wall: Timestamp, monotonic: Duration) -> Timestamp {
+        self.trusted(wall, monotonic).unwrap_or_else(|| wall.min(self.believable))
+    }
+
+    fn is_believed(&self, monotonic: Duration) -> bool {
+        monotonic >= self.paused_until
     }
 }
 
@@ -69,6 +83,20 @@ mod tests {
             (120 * MINUTE, 4 + 59 * MINUTE, false),
             (121 * MINUTE, 5 + 60 * MINUTE, true),
         ]);
+    }
+
+    #[test]
+    fn a_leap_ahead_hides_what_an_hour_would() {
+        let mut time = ExpiryTime::default();
+        for (wall, monotonic, expected) in [
+            (0, 5, 0),
+            (30, 35, 30),
+            (500 * MINUTE, 35, 30 + 60 * MINUTE),
+            (600 * MINUTE, 95, 30 + 60 * MINUTE),
+        ] {
+            let found = time.to_hide_by(Timestamp::from_seconds(wall), Duration::from_secs(monotonic));
+            assert_eq!(found, Timestamp::from_seconds(expected), "wall {wall}");
+        }
     }
 
     #[test]

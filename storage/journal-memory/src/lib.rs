@@ -196,6 +196,11 @@ impl Journal for MemoryJournal {
         self.shared.lock().doubts_clock(wall, monotonic)
     }
 
+    fn expiry_time(&self, wall: Timestamp) -> Timestamp {
+        let monotonic = self.shared.clock.monotonic();
+        self.shared.lock().expiry_time(wall, monotonic)
+    }
+
     fn health(&self) -> Health {
         if let Some(reason) = self.shared.lock().refusal() {
             return Health::WritesStopped(reason.to_string());

@@ -152,6 +152,10 @@ impl State {
         }
     }
 
+    pub(crate) fn expiry_time(&mut self, wall: Timestamp, monotonic: Duration) -> Timestamp {
+        self.expiry.to_hide_by(wall, monotonic)
+    }
+
     pub(crate) fn doubts_clock(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
         self.expiry.trusted(wall, monotonic).is_none()
     }

@@ -341,6 +341,10 @@ impl Journal for Faulty {
         self.inner.doubts_clock()
     }
 
+    fn expiry_time(&self, wall: Timestamp) -> Timestamp {
+        self.inner.expiry_time(wall)
+    }
+
     fn health(&self) -> Health {
         self.inner.health()
     }

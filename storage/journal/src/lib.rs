@@ -100,11 +100,18 @@ pub trait Journal: Send + Sync + 'static {
     /// The shards that exist, of all streams, with their tails: what a service compares with its catalog at start.
     fn shards(&self) -> Vec<(ShardKey, Tail)>;
 
-    /// Whether the wall clock is ahead of what may be believed. While true nothing may be expired by time: not by
-    /// the engine, and not by its callers (hidden, trimmed or forgotten because of its age). It may change at any
-    /// moment; cheap enough to be asked for every read. `false` for an engine that does not judge the clock.
+    /// Whether the wall clock is ahead of what may be believed. While true nothing may be removed by time: not by
+    /// the engine, and not by its callers (trimmed or forgotten because of its age). It may change at any moment.
+    /// `false` for an engine that does not judge the clock.
     fn doubts_clock(&self) -> bool {
         false
+    }
+
+    /// The time by which callers tell what is too old to be seen, while the wall clock says `wall`: `wall`, or less
+    /// where the clock is too far ahead. Goes back only with the wall clock, also over a crash: what was hidden once
+    /// stays hidden. Cheap enough to be asked for every read.
+    fn expiry_time(&self, wall: Timestamp) -> Timestamp {
+        wall
     }
 
     /// Whether writes are taken.

@@ -26,7 +26,7 @@ const TROUBLE_MILLIS_MAX: u64 = 600;
 const LONG_TROUBLE_MILLIS_MAX: u64 = 10_000;
 /// A start is cut short within so many calls.
 const START_CALLS_MAX: u64 = 80;
-/// The wall clock is set by so much at most; expiry believes jumps ahead of less than an hour at once.
+/// The wall clock is set by so much at most, most of the time; expiry believes jumps ahead of less than an hour at once.
 const LEAP_SECONDS_MAX: u64 = 50 * 60;
 /// So much time passes at once, so that records expire.
 const HOURS_MAX: u64 = 36;
@@ -119,7 +119,13 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
         8 => {
             machine.clock.advance(Duration::from_secs(random.below(HOURS_MAX * 3600)));
             world.count("hours that pass");
-            calm(world).await;
+            if random.one_in(3) {
+                turns(random.below(TURNS_MAX)).await;
+                world.count("crashes right after them");
+                crash(world, machine).await;
+            } else {
+                calm(world).await;
+            }
         }
         _ => {
             leap(machine);
@@ -157,12 +163,15 @@ async fn turns(count: u64) {
 /// Sets the wall clock, in either direction.
 fn leap(machine: &Machine) {
     let world = &machine.world;
-    let by = Duration::from_secs(world.random.below(LEAP_SECONDS_MAX));
+    let is_ahead = world.random.one_in(2);
+    let asleep = is_ahead && world.random.one_in(4);
+    let seconds_max = if asleep { HOURS_MAX * 3600 } else { LEAP_SECONDS_MAX };
+    let by = Duration::from_secs(world.random.below(seconds_max));
     let wall = machine.clock.wall();
-    if world.random.one_in(2) {
+    if is_ahead {
         machine.clock.set_wall(wall.plus(by));
         world.history().leapt(by);
-        world.count("leaps ahead");
+        world.count(if asleep { "leaps ahead by hours" } else { "leaps ahead" });
     } else {
         machine.clock.set_wall(wall.minus(by));
         world.count("leaps back");

@@ -33,10 +33,6 @@ struct Arguments {
     #[cfg(feature = "planted-bugs")]
     #[arg(long)]
     planted: bool,
-    /// But not this one
-    #[cfg(feature = "planted-bugs")]
-    #[arg(long, value_name = "BUG")]
-    without: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -228,9 +224,6 @@ fn find_planted(arguments: &Arguments) -> ExitCode {
     let seeds = arguments.from..arguments.from + arguments.seeds;
     let mut are_all_found = true;
     for bug in Bug::SIMULATED {
-        if arguments.without.as_ref().is_some_and(|name| *name == format!("{bug:?}")) {
-            continue;
-        }
         plant(Some(bug));
         let is_found =
             |seed: &u64| catch_unwind(AssertUnwindSafe(|| run(*seed, arguments.options(*seed)))).is_err();

@@ -51,9 +51,9 @@ pub(super) async fn change_retention(
     if hours == stream.retention_hours {
         return Ok(());
     }
-    let believed = streams.expiry_now();
+    let doubted = streams.journal.doubts_clock();
     // A clock in doubt is ahead: where even by it nothing is too old, the change harms nothing.
-    let now = believed.unwrap_or_else(|| streams.now());
+    let now = if doubted { streams.now() } else { streams.expiry_now() };
     let cutoff = now.minus(hours_long(hours.min(stream.retention_hours)));
     let failed = |error: StepError| {
         tracing::error!(stream = %stream.name, %error, "retention was not changed");
@@ -61,7 +61,7 @@ pub(super) async fn change_retention(
     };
     let trims = trims(streams, &stream, cutoff).await.map_err(|error| failed(error.into()))?;
     if !trims.is_empty() {
-        if believed.is_none() {
+        if doubted {
             return Err(errors::clock_in_doubt(stream.name.as_str(), now));
         }
         streams.journal.trim(&trims).await.map_err(|error| failed(error.into()))?;

@@ -156,7 +156,7 @@ fn check_filter(
 /// A shard is open from the moment when its parents closed until the moment when it closes itself: at each moment
 /// the open shards cover the hash space. Times before the horizon, or before the stream, mean the oldest moment
 /// of which something is left.
-fn select(stream: &Stream, filter: Filter, now: Option<Timestamp>) -> Vec<&Shard> {
+fn select(stream: &Stream, filter: Filter, now: Timestamp) -> Vec<&Shard> {
     let horizon = stream.horizon(now);
     let listed: Vec<&Shard> = stream.listed(now).collect();
     let first_opened = listed.iter().map(|shard| shard.opened).min().unwrap_or(horizon);
@@ -210,7 +210,7 @@ mod tests {
     #[track_caller]
     fn check(now_hours: i64, filter: Filter, expected: &[u32]) {
         let stream = history();
-        let found = select(&stream, filter, Some(Timestamp::from_millis(START + now_hours * HOUR)));
+        let found = select(&stream, filter, Timestamp::from_millis(START + now_hours * HOUR));
         let found: Vec<u32> = found.into_iter().map(|shard| shard.index.0).collect();
         assert_eq!(found, expected, "{filter:?} after {now_hours} hours");
     }
@@ -244,17 +244,5 @@ mod tests {
         check(44, Filter::FromTrimHorizon, &[1, 4]);
         check(44, Filter::AtTrimHorizon, &[1, 4]);
         check(44, Filter::FromTimestamp(START), &[1, 4]);
-    }
-
-    #[test]
-    fn nothing_expires_while_the_time_is_in_doubt() {
-        let stream = history();
-        for (filter, expected) in
-            [(Filter::FromTrimHorizon, &[0, 1, 2, 3, 4][..]), (Filter::AtTrimHorizon, &[0, 1])]
-        {
-            let found: Vec<u32> =
-                select(&stream, filter, None).into_iter().map(|shard| shard.index.0).collect();
-            assert_eq!(found, expected, "{filter:?}");
-        }
     }
 }
