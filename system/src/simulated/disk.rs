@@ -89,6 +89,7 @@ struct State {
     lying: bool,
     held: BTreeSet<CallKind>,
     faults: Vec<Fault>,
+    flip: Option<Flip>,
     calls: u64,
     calls_by_kind: BTreeMap<CallKind, u64>,
     log: Option<Vec<Call>>,
@@ -102,6 +103,14 @@ struct Fault {
     passes: u64,
     strikes_once: bool,
     error: DiskErrorKind,
+}
+
+/// A bit that a read to come gets wrong.
+struct Flip {
+    /// Reads that are right before it.
+    passes: u64,
+    /// Which bit of what is read, modulo their number.
+    bit: u64,
 }
 
 fn call_name(kind: CallKind) -> &'static str {
@@ -169,6 +178,7 @@ impl SimulatedDisk {
             lying: false,
             held: BTreeSet::new(),
             faults: Vec::new(),
+            flip: None,
             calls: 0,
             calls_by_kind: BTreeMap::new(),
             log: None,
@@ -228,9 +238,17 @@ impl SimulatedDisk {
         self.state().faults.push(Fault { kind, path_part, passes: 0, strikes_once: false, error });
     }
 
-    /// Forgets the faults that were set.
-    pub fn clear_faults(&self) {
-        self.state().faults.clear();
+    /// Lets the `nth` read of bytes from now (1 is the next) get one bit wrong: bit number `bit`, modulo how many it
+    /// reads. The disk keeps the right one, and the next read sees it.
+    pub fn flip_nth_read(&self, nth: u64, bit: u64) {
+        assert!(nth > 0, "reads are counted from 1");
+        self.state().flip = Some(Flip { passes: nth - 1, bit });
+    }
+
+    /// Forgets the faults that were set. Answers how many of them were still to strike.
+    pub fn clear_faults(&self) -> usize {
+        let mut state = self.state();
+        std::mem::take(&mut state.faults).len() + usize::from(state.flip.take().is_some())
     }
 
     /// From now on syncs and durable writes answer well and make nothing durable (or stop doing so).
@@ -635,7 +653,22 @@ impl SimulatedFile {
             let count = there.len().min(buffer.len());
             buffer[..count].copy_from_slice(&there[..count]);
             Ok(())
-        })
+        })?;
+        self.flip(buffer);
+        Ok(())
+    }
+
+    /// Gets a bit of what was read wrong, where it is time for that.
+    fn flip(&self, read: &mut [u8]) {
+        let mut state = self.disk.state();
+        let Some(flip) = &mut state.flip else { return };
+        if flip.passes > 0 || read.is_empty() {
+            flip.passes = flip.passes.saturating_sub(1);
+            return;
+        }
+        let bit = flip.bit % (read.len() as u64 * 8);
+        read[(bit / 8) as usize] ^= 1 << (bit % 8);
+        state.flip = None;
     }
 
     /// Begins a write, and answers the number of its change, which is not durable yet.

@@ -9,6 +9,8 @@ use serde_json::Value;
 use thalweg_system::{BoxFuture, Clock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::subscription::Subscription;
+
 /// What clients and the server speak over.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -98,6 +100,19 @@ impl Client {
             _ => panic!("{operation} answered {status} {value}"),
         }
     }
+
+    /// Subscribes to a shard, over a connection of its own; `None` when nothing comes of it.
+    pub(crate) async fn subscribe(&mut self, body: &Value) -> Option<Subscription> {
+        let mut connection = self.road.connect().await?;
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let request = request("SubscribeToShard", body);
+        let head = tokio::select! {
+            biased;
+            head = begin(&mut connection, request.as_bytes()) => head.ok()?,
+            () = self.clock.sleep(self.patience) => return None,
+        };
+        (head.status == 200).then(|| Subscription::new(connection, head.rest))
+    }
 }
 
 /// A request, as it goes over HTTP/1.1.
@@ -115,25 +130,42 @@ pub(crate) async fn exchange(
     connection: &mut impl Connection,
     request: &[u8],
 ) -> Result<(u16, Vec<u8>), Broken> {
+    let Head { status, length, mut rest } = begin(connection, request).await?;
+    let length = length.expect("answers have a length");
+    while rest.len() < length {
+        receive(connection, &mut rest).await?;
+    }
+    rest.truncate(length);
+    Ok((status, rest))
+}
+
+/// The head of an answer.
+struct Head {
+    status: u16,
+    /// The body's, where it is known.
+    length: Option<usize>,
+    /// What came behind it.
+    rest: Vec<u8>,
+}
+
+/// Sends a request and reads the head of its answer.
+async fn begin(connection: &mut impl Connection, request: &[u8]) -> Result<Head, Broken> {
     connection.write_all(request).await?;
     let mut received = Vec::new();
-    let head = loop {
+    let end = loop {
         if let Some(at) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             break at + 4;
         }
         receive(connection, &mut received).await?;
     };
-    let text = String::from_utf8(received[..head].to_vec()).expect("heads are ASCII").to_ascii_lowercase();
-    let status = text[9..12].parse().expect("a status");
+    let rest = received.split_off(end);
+    let text = String::from_utf8(received).expect("heads are ASCII").to_ascii_lowercase();
     let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.expect("answers have a length").parse().expect("a number");
-    while received.len() < head + length {
-        receive(connection, &mut received).await?;
-    }
-    Ok((status, received[head..head + length].to_vec()))
+    let length = length.map(|length| length.parse().expect("a number"));
+    Ok(Head { status: text[9..12].parse().expect("a status"), length, rest })
 }
 
-async fn receive(connection: &mut impl Connection, received: &mut Vec<u8>) -> Result<(), Broken> {
+pub(crate) async fn receive(connection: &mut impl Connection, received: &mut Vec<u8>) -> Result<(), Broken> {
     match connection.read_buf(received).await? {
         0 => Err(Broken),
         _ => Ok(()),

@@ -50,7 +50,7 @@ const FAILING: [CallKind; 6] = [
 /// When it does not start again.
 pub(crate) async fn strike(world: &World, machine: &mut Machine) {
     let random = &world.random;
-    match random.below(10) {
+    match random.below(12) {
         0..=2 => {
             calm(world).await;
             world.count("crashes at an await");
@@ -127,12 +127,46 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
                 calm(world).await;
             }
         }
-        _ => {
+        9 => {
             leap(machine);
             calm(world).await;
             machine.shut_down().await;
             world.count("ends in good order");
             start(world, machine).await;
+        }
+        10 => {
+            let nth = 1 + random.below(FAILING_CALLS_MAX);
+            let (fails, name) = match random.one_in(2) {
+                true => (true, "failing reads"),
+                false => (false, "reads with a wrong bit"),
+            };
+            if fails {
+                machine.disk.fail_nth(CallKind::Read, "", nth, DiskErrorKind::Io);
+            } else {
+                machine.disk.flip_nth_read(nth, random.below(u64::MAX));
+            }
+            trouble(world).await;
+            if machine.disk.clear_faults() == 0 {
+                world.count(name);
+            }
+        }
+        _ => {
+            calm(world).await;
+            world.count("crashes at an await");
+            machine.crash(some_crash(random).0);
+            machine.disk.flip_nth_read(1 + random.below(START_CALLS_MAX), random.below(u64::MAX));
+            let started = machine.start().await;
+            let has_struck = machine.disk.clear_faults() == 0;
+            if has_struck {
+                world.count("reads with a wrong bit in a start");
+            }
+            if let Err(error) = started {
+                assert!(has_struck, "the server does not start: {error}");
+                world.count("starts refused for it");
+                // It harmed nothing.
+                machine.crash(Crash::Process);
+                start(world, machine).await;
+            }
         }
     }
 }

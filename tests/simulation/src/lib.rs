@@ -5,8 +5,9 @@
 //!  run          one seed: the lives of a server, and what is checked when
 //!    machine      a simulated machine: its server starts, crashes, recovers
 //!    faults       what strikes it, and when
-//!    actors       producers, readers, an administrator
+//!    actors       producers, readers, a subscriber, an administrator
 //!      client       one caller of the API
+//!        subscription what is pushed to it
 //!        network      connections that come in pieces, and break
 //!    verify       reads everything there is, and compares
 //!  history      what was asked, answered and seen; the rules
@@ -43,6 +44,7 @@ mod power_cuts;
 mod process;
 mod run;
 mod soak;
+mod subscription;
 mod upgrades;
 mod verify;
 mod vitals;

@@ -8,7 +8,7 @@ use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
 use thalweg_system::{BoxFuture, Spawn};
 use thalweg_types::Timestamp;
 
-use crate::actors::{administer, produce, read};
+use crate::actors::{administer, produce, read, subscribe};
 use crate::counters::Counters;
 use crate::faults::{crash, strike};
 use crate::machine::Machine;
@@ -104,9 +104,9 @@ fn simulate(seed: u64, options: Options) -> Counters {
     counters
 }
 
-/// An administrator, some readers and so many producers, who make so many calls together, give or take a few.
+/// An administrator, a subscriber, some readers and so many producers, who make so many calls together, give or take a few.
 pub(crate) fn actors(world: &Arc<World>, producers: u64, operations: u64) -> Vec<BoxFuture<'static, ()>> {
-    let part = (operations / (producers + 5)).max(1);
+    let part = (operations / (producers + 6)).max(1);
     let mut actors: Vec<BoxFuture<'static, ()>> = vec![Box::pin(administer(Arc::clone(world), part))];
     for _ in 0..producers {
         actors.push(Box::pin(produce(Arc::clone(world), part)));
@@ -115,5 +115,7 @@ pub(crate) fn actors(world: &Arc<World>, producers: u64, operations: u64) -> Vec
         // A reader makes several calls each time.
         actors.push(Box::pin(read(Arc::clone(world), part.div_ceil(3))));
     }
+    // It makes four calls each time.
+    actors.push(Box::pin(subscribe(Arc::clone(world), part.div_ceil(4))));
     actors
 }

@@ -21,7 +21,10 @@ pub(crate) async fn administer(world: Arc<World>, times: u64) {
             create(&world, &mut client).await;
         } else if let Some(stream) = pick(&world, &live) {
             match world.random.below(20) {
-                0 if live.len() > 1 => delete(&world, &mut client, stream).await,
+                // Not more often the longer it takes: most records are to be there in the end.
+                0 if live.len() > 1 && world.random.one_in(times.div_ceil(100)) => {
+                    delete(&world, &mut client, stream).await
+                }
                 1..=3 => change_retention(&world, &mut client, stream).await,
                 _ => reshard(&world, &mut client, stream).await,
             }

@@ -4,10 +4,12 @@
 mod administrator;
 mod producer;
 mod reader;
+mod subscriber;
 
 pub(crate) use administrator::{administer, range_of};
 pub(crate) use producer::{entry, place_in, produce};
 pub(crate) use reader::read;
+pub(crate) use subscriber::subscribe;
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ const CHAIN_MAX: u64 = 8;
 const LIMIT_MAX: u64 = 100;
 
 /// Where a reader begins.
-enum Place {
+pub(super) enum Place {
     Horizon,
     Latest,
     /// A number known of the shard, and whether it is read, too.
@@ -35,7 +35,7 @@ pub(crate) async fn read(world: Arc<World>, times: u64) {
     }
 }
 
-async fn some_shard(world: &World, client: &mut Client, stream: &str) -> Option<String> {
+pub(super) async fn some_shard(world: &World, client: &mut Client, stream: &str) -> Option<String> {
     let Outcome::Success(answer) = client.call("ListShards", &json!({"StreamName": stream})).await else {
         return None;
     };
@@ -43,7 +43,7 @@ async fn some_shard(world: &World, client: &mut Client, stream: &str) -> Option<
     Some(pick(world, shards)?["ShardId"].as_str().expect("shards have ids").to_owned())
 }
 
-fn some_place(world: &World, stream: &str, shard: &str) -> Place {
+pub(super) fn some_place(world: &World, stream: &str, shard: &str) -> Place {
     let random = &world.random;
     let number = world.history().known_number(stream, shard, random.below(u64::MAX));
     match (random.below(4), number) {
@@ -54,14 +54,32 @@ fn some_place(world: &World, stream: &str, shard: &str) -> Place {
 }
 
 impl Place {
-    fn body(&self, stream: &str, shard: &str) -> Value {
-        let kind = match self {
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
             Place::Horizon => "TRIM_HORIZON",
             Place::Latest => "LATEST",
             Place::Number(_, true) => "AT_SEQUENCE_NUMBER",
             Place::Number(_, false) => "AFTER_SEQUENCE_NUMBER",
-        };
-        let mut body = json!({"StreamName": stream, "ShardId": shard, "ShardIteratorType": kind});
+        }
+    }
+
+    /// Nothing up to this number was asked for.
+    pub(super) fn after(&self) -> Option<String> {
+        match self {
+            Place::Number(number, false) => Some(number.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether what begins with this number was asked for.
+    pub(super) fn check(&self, first: &str) {
+        let Place::Number(number, with) = self else { return };
+        let is_there = if *with { first >= number.as_str() } else { first > number.as_str() };
+        assert!(is_there, "{first} was read from {number} on");
+    }
+
+    fn body(&self, stream: &str, shard: &str) -> Value {
+        let mut body = json!({"StreamName": stream, "ShardId": shard, "ShardIteratorType": self.kind()});
         if let Place::Number(number, _) = self {
             body["StartingSequenceNumber"] = number.as_str().into();
         }
@@ -74,11 +92,7 @@ async fn read_on(world: &World, client: &mut Client, stream: &str, shard: &str, 
         return;
     };
     let mut iterator = answer["ShardIterator"].clone();
-    // Nothing before this was asked for.
-    let mut after = match from {
-        Place::Number(number, false) => Some(number.clone()),
-        _ => None,
-    };
+    let mut after = from.after();
     for _ in 0..1 + world.random.below(CHAIN_MAX) {
         let limit = 1 + world.random.below(LIMIT_MAX);
         let body = json!({"ShardIterator": iterator, "Limit": limit});
@@ -86,10 +100,8 @@ async fn read_on(world: &World, client: &mut Client, stream: &str, shard: &str, 
         let Outcome::Success(answer) = client.call("GetRecords", &body).await else { return };
         let seen = records_in(&answer);
         assert!(seen.len() as u64 <= limit, "a limit is kept");
-        if let (Place::Number(number, with), Some(first)) = (from, seen.first()) {
-            let is_there =
-                if *with { first.sequence_number >= *number } else { first.sequence_number > *number };
-            assert!(is_there, "{} was read from {number} on", first.sequence_number);
+        if let Some(first) = seen.first() {
+            from.check(&first.sequence_number);
         }
         world.counters().add("records read", seen.len() as u64);
         world.history().seen(stream, shard, began, after.as_deref(), &seen);
