@@ -412,6 +412,10 @@ impl Journal for DiskJournal {
         Box::pin(self.read_shard(read))
     }
 
+    fn is_in_memory(&self, shard: ShardKey, from: Offset) -> bool {
+        self.shard(shard).is_ok_and(|shard| shard.state().in_memory_from() <= from)
+    }
+
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         Box::pin(self.find_time_in_shard(shard, at))
     }

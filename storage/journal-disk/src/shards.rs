@@ -300,10 +300,15 @@ impl ShardState {
         }
     }
 
+    /// From here on all records are in memory.
+    pub(crate) fn in_memory_from(&self) -> Offset {
+        self.runs.front().map_or(self.tail.next, |run| run.first)
+    }
+
     /// Where the records are that a read asks for.
     pub(crate) fn find(&self, read: &Read) -> Found {
         let mut from = read.from.max(self.tail.trimmed);
-        let in_memory_from = self.runs.front().map_or(self.tail.next, |run| run.first);
+        let in_memory_from = self.in_memory_from();
         if from < in_memory_from {
             let wanted = self.chunks.partition_point(|chunk| chunk.row.end() <= from);
             let timely = self.chunks.partition_point(|chunk| chunk.row.last_arrival < read.not_before);

@@ -93,6 +93,11 @@ pub trait Journal: Send + Sync + 'static {
     /// Reads records in order.
     fn read(&self, read: Read) -> BoxFuture<'_, Result<ReadAnswer, ReadError>>;
 
+    /// Whether a read of a shard from `from` on is answered from memory, without a wait.
+    fn is_in_memory(&self, _shard: ShardKey, _from: Offset) -> bool {
+        true
+    }
+
     /// The offset of the first record of a shard that arrived at `at` or later and is not trimmed; the tail's
     /// next offset when there is none.
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>>;

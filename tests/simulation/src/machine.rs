@@ -233,3 +233,79 @@ fn journal_settings(has_small_ring: bool) -> Settings {
         ..Settings::small()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use thalweg_system::Spawn;
+
+    use super::*;
+    use crate::client::{Client, Outcome};
+
+    const SHARDS: usize = 10;
+
+    async fn ask(client: &mut Client, operation: &str, body: Value) -> Value {
+        match client.call(operation, &body).await {
+            Outcome::Success(answer) => answer,
+            other => panic!("{operation} answered {other:?}"),
+        }
+    }
+
+    async fn create(world: &World, client: &mut Client, stream: &str, shards: usize) {
+        ask(client, "CreateStream", json!({"StreamName": stream, "ShardCount": shards})).await;
+        loop {
+            let summary = ask(client, "DescribeStreamSummary", json!({"StreamName": stream})).await;
+            if summary["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" {
+                return;
+            }
+            world.pause(100).await;
+        }
+    }
+
+    async fn put(client: &mut Client, stream: &str, count: usize) {
+        let data = "A".repeat(1000);
+        let records: Vec<Value> =
+            (0..count).map(|key| json!({"PartitionKey": key.to_string(), "Data": data})).collect();
+        ask(client, "PutRecords", json!({"StreamName": stream, "Records": records})).await;
+    }
+
+    async fn from_the_start(client: &mut Client, stream: &str, shard: usize) -> Value {
+        let body = json!({
+            "StreamName": stream, "ShardId": format!("shardId-{shard:012}"), "ShardIteratorType": "TRIM_HORIZON",
+        });
+        json!({"ShardIterator": ask(client, "GetShardIterator", body).await["ShardIterator"]})
+    }
+
+    #[test]
+    fn a_read_from_memory_does_not_wait_for_those_that_read_from_disk() {
+        let wall = Timestamp::from_seconds(1_700_000_000);
+        let (spawn, mut machine) = Machine::alone(SimulatedDisk::new(), 1, wall, Settings::small());
+        spawn.block_on(async {
+            machine.start().await.expect("an empty disk is no hindrance");
+            let world = Arc::clone(&machine.world);
+            let mut client = world.client(Duration::from_secs(5));
+            create(&world, &mut client, "old", SHARDS).await;
+            create(&world, &mut client, "new", 1).await;
+            for _ in 0..5 {
+                put(&mut client, "old", 100).await;
+            }
+            // All is drained, and gone from memory.
+            machine.clock.sleep(Duration::from_secs(60)).await;
+            put(&mut client, "new", 1).await;
+            let before = machine.disk.calls_of(CallKind::Read);
+            machine.disk.hold(CallKind::Read);
+            for shard in 0..SHARDS {
+                let body = from_the_start(&mut client, "old", shard).await;
+                let mut reader = world.client(Duration::from_secs(5));
+                let read = async move { drop(reader.call("GetRecords", &body).await) };
+                drop(spawn.spawn("reader", Box::pin(read)));
+            }
+            machine.clock.sleep(Duration::from_millis(100)).await;
+            assert!(machine.disk.calls_of(CallKind::Read) > before, "they wait for the disk");
+            let body = from_the_start(&mut client, "new", 0).await;
+            let answer = ask(&mut client, "GetRecords", body).await;
+            assert_eq!(answer["Records"].as_array().expect("a list").len(), 1);
+            machine.disk.release();
+        });
+    }
+}

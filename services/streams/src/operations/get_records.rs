@@ -8,6 +8,7 @@ use thalweg_model::kinesis::{ChildShard, GetRecordsInput, GetRecordsOutput, Hash
 use thalweg_shape::Failure;
 use thalweg_types::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_COUNT_MAX};
 use thalweg_wire::hot::{GetRecords, RecordsWriter};
+use tokio::sync::SemaphorePermit;
 
 use crate::errors;
 use crate::hot;
@@ -28,7 +29,7 @@ pub(crate) async fn run(
         return Err(errors::dry_run());
     }
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX as u32, |limit| limit.unsigned_abs());
-    let _place = streams.pages.acquire().await.expect("it is never closed");
+    let _place = place(streams, &target).await;
     let answer = read(streams, &target, limit).await?;
     let mut records = Vec::with_capacity(answer.page.count());
     for run in &answer.page.runs {
@@ -73,7 +74,7 @@ pub(crate) fn hot<'a>(streams: &'a Streams, call: &'a Call, body: &'a Bytes) -> 
     }
     let target = target(streams, request.shard_iterator, request.stream_arn, None).ok()?;
     Some(Box::pin(async move {
-        let _place = streams.pages.acquire().await.expect("it is never closed");
+        let _place = place(streams, &target).await;
         let answer = read(streams, &target, limit as u32).await?;
         Ok(encode(call, &target, &answer))
     }))
@@ -118,6 +119,18 @@ fn target(
     }
     let shard = *stream.shards.get(place.shard).ok_or_else(gone)?;
     Ok(Target { stream, shard, place })
+}
+
+/// A place for an answer in the making. None where all are taken and none is needed: what is in memory is answered without
+/// a wait, by one after the other.
+async fn place<'a>(streams: &'a Streams, target: &Target) -> Option<SemaphorePermit<'a>> {
+    if let Ok(place) = streams.pages.try_acquire() {
+        return Some(place);
+    }
+    if streams.journal.is_in_memory(target.stream.key(target.shard.index), target.place.offset) {
+        return None;
+    }
+    Some(streams.pages.acquire().await.expect("it is never closed"))
 }
 
 /// # Errors
