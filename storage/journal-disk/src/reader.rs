@@ -35,6 +35,11 @@ const AHEAD_AFTER_JUMP: usize = 1;
 /// worth a whole large read.
 const AHEAD_DISTANCE: usize = 2;
 
+/// The memory that chunks were read into together is no more than so many times what they count for. Chunks that stay hold
+/// all of theirs: where each reader is in the middle of one, twice as much is usual, and without a bound the worst is
+/// [`crate::Settings::bulk_bytes_max`] for each chunk.
+const MEMORY_FACTOR: usize = 4;
+
 /// A chunk in memory, checked.
 #[derive(Debug)]
 pub(crate) struct LoadedChunk {
@@ -42,8 +47,16 @@ pub(crate) struct LoadedChunk {
     runs: Vec<ChunkRun>,
     /// The offset behind its records.
     end: Offset,
-    /// Bytes of memory.
+    /// Bytes of memory: its share of `memory`, and its own.
     cost: usize,
+    memory: Memory,
+}
+
+/// What chunks were read into together; all of it stays as long as one of them does.
+#[derive(Clone, Copy, Debug)]
+struct Memory {
+    address: usize,
+    bytes: usize,
 }
 
 impl LoadedChunk {
@@ -115,6 +128,10 @@ struct ChunkCache {
     turn_next: u64,
     bytes: usize,
     bytes_max: usize,
+    /// The memory of the chunks by address: how many are there, and its bytes…
+    memory: FxHashMap<usize, (usize, usize)>,
+    /// …and the sum of these.
+    memory_bytes: usize,
     /// Of those that are read ahead, and of those that were and that nobody wanted yet.
     ahead_bytes: usize,
 }
@@ -148,6 +165,8 @@ impl ChunkCache {
             turn_next: TURN_FIRST,
             bytes: 0,
             bytes_max,
+            memory: FxHashMap::default(),
+            memory_bytes: 0,
             ahead_bytes: 0,
         }
     }
@@ -189,6 +208,10 @@ impl ChunkCache {
         self.remove(&key);
         self.bytes += chunk.cost;
         self.ahead_bytes += if is_ahead { chunk.cost } else { 0 };
+        let Memory { address, bytes } = chunk.memory;
+        let (chunks, _) = self.memory.entry(address).or_insert((0, bytes));
+        *chunks += 1;
+        self.memory_bytes += if *chunks == 1 { bytes } else { 0 };
         let turn = self.turn_next;
         self.turn_next += 1;
         self.turns.insert(turn, key);
@@ -202,10 +225,17 @@ impl ChunkCache {
         self.turns.remove(&cached.turn);
         self.bytes -= cached.chunk.cost;
         self.ahead_bytes -= if cached.is_ahead { cached.chunk.cost } else { 0 };
+        let Memory { address, bytes } = cached.chunk.memory;
+        let (chunks, _) = self.memory.get_mut(&address).expect("it was counted");
+        *chunks -= 1;
+        if *chunks == 0 {
+            self.memory.remove(&address);
+            self.memory_bytes -= bytes;
+        }
     }
 
     fn shrink(&mut self, bytes_max: usize) {
-        while self.bytes > bytes_max {
+        while self.bytes > bytes_max || self.memory_bytes > MEMORY_FACTOR * bytes_max {
             let Some((_, key)) = self.turns.pop_first() else { break };
             let cached = self.chunks.get_mut(&key).expect("whose turn it is, is there");
             if take(&mut cached.used) {
@@ -466,25 +496,26 @@ impl Readers {
         let is_bulk = length >= self.bulk_bytes_min;
         let file = self.open(disk, name, is_bulk).await?;
         let failed = |error| LoadError::Failed(failed_read(name, start, &error));
-        let (bytes, cost) = if is_bulk {
+        let (bytes, memory_bytes) = if is_bulk {
             let block = file.alignment();
             let before = usize::try_from(start % block as u64).expect("it is less than a block");
             let mut buffer = self.buffers.take((before + length).next_multiple_of(block));
             let before = file.read_around(start, length, &mut buffer).await.map_err(failed)?;
-            let cost = buffer.capacity();
-            (Bytes::from_owner(buffer).slice(before..before + length), cost)
+            let memory_bytes = buffer.capacity();
+            (Bytes::from_owner(buffer).slice(before..before + length), memory_bytes)
         } else {
             let mut bytes = vec![0; length];
             file.read(start, &mut bytes).await.map_err(failed)?;
             (bytes.into(), length)
         };
+        let memory = Memory { address: bytes.as_ptr() as usize, bytes: memory_bytes };
         let mut loaded = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             let at = usize::try_from(chunk.row.position - start).expect("it lies in the span");
             let part = bytes.slice(at..at + chunk.row.length as usize);
             // The memory's parts that lie in no chunk are shared out among them.
-            let share = part.len() * cost / length;
-            match check_chunk(part, share, name, &chunk.row) {
+            let share = part.len() * memory_bytes / length;
+            match check_chunk(part, share, memory, name, &chunk.row) {
                 Ok(chunk) => loaded.push(Arc::new(chunk)),
                 // Told when it is asked for by itself.
                 Err(_) if !loaded.is_empty() => break,
@@ -538,8 +569,8 @@ pub(crate) async fn read_chunk(
 ) -> Result<LoadedChunk, ReadError> {
     let mut bytes = vec![0; row.length as usize];
     file.read(row.position, &mut bytes).await.map_err(|error| failed_read(segment, row.position, &error))?;
-    let cost = bytes.len();
-    check_chunk(bytes.into(), cost, segment, row)
+    let memory = Memory { address: bytes.as_ptr() as usize, bytes: bytes.len() };
+    check_chunk(bytes.into(), memory.bytes, memory, segment, row)
 }
 
 fn failed_read(segment: &SegmentName, position: u64, error: &DiskError) -> ReadError {
@@ -552,10 +583,11 @@ fn failed_read(segment: &SegmentName, position: u64, error: &DiskError) -> ReadE
     }
 }
 
-/// Checks all of a chunk.
+/// Checks all of a chunk, which has this share of the memory that it was read into.
 fn check_chunk(
     bytes: Bytes,
-    cost: usize,
+    share: usize,
+    memory: Memory,
     segment: &SegmentName,
     row: &ChunkRow,
 ) -> Result<LoadedChunk, ReadError> {
@@ -575,8 +607,8 @@ fn check_chunk(
     if let Some(run) = runs.iter().find(|run| !is_whole(run)) {
         return Err(corrupt(run.start, "a run is not the records that it says"));
     }
-    let cost = cost + runs.len() * size_of::<ChunkRun>();
-    Ok(LoadedChunk { bytes, runs, end: row.end(), cost })
+    let cost = share + runs.len() * size_of::<ChunkRun>();
+    Ok(LoadedChunk { bytes, runs, end: row.end(), cost, memory })
 }
 
 /// Ends the queue with the loop, however that ends: who waits is told.
@@ -626,7 +658,12 @@ mod tests {
     }
 
     fn insert(cache: &mut ChunkCache, position: u64, is_ahead: bool) {
-        let chunk = LoadedChunk { bytes: Bytes::new(), runs: Vec::new(), end: 0, cost: 10 };
+        let memory = Memory { address: usize::try_from(position).expect("tests are small"), bytes: 10 };
+        insert_in(cache, position, is_ahead, memory);
+    }
+
+    fn insert_in(cache: &mut ChunkCache, position: u64, is_ahead: bool, memory: Memory) {
+        let chunk = LoadedChunk { bytes: Bytes::new(), runs: Vec::new(), end: 0, cost: 10, memory };
         cache.insert(key(position), Arc::new(chunk), is_ahead);
     }
 
@@ -650,6 +687,24 @@ mod tests {
         cache.shrink(0);
         assert_eq!((cache.bytes, cache.chunks.len(), cache.turns.len()), (0, 0, 0));
         check(&cache, 50);
+    }
+
+    #[test]
+    fn one_chunk_of_much_memory_counts_for_all_of_it() {
+        let mut cache = ChunkCache::new(100);
+        // Five chunks of each read, of which the last stays each time.
+        for read in 1..=20 {
+            let memory = Memory { address: read, bytes: 50 };
+            for chunk in 0..5 {
+                insert_in(&mut cache, 10 * read as u64 + chunk, false, memory);
+            }
+            (0..4).for_each(|chunk| cache.pass(&key(10 * read as u64 + chunk)));
+            assert!(cache.memory_bytes <= MEMORY_FACTOR * 100, "after {read} reads");
+            assert_eq!(cache.memory_bytes, 50 * cache.memory.len());
+        }
+        assert!(cache.memory.len() > 2, "within the bound, what readers want stays");
+        cache.shrink(0);
+        assert_eq!((cache.bytes, cache.memory_bytes, cache.memory.len()), (0, 0, 0));
     }
 
     #[test]
