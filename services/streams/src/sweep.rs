@@ -69,10 +69,11 @@ impl Streams {
         if self.sweeper.lock().await.trusted(wall, monotonic).is_none() {
             return;
         }
+        // In this order: a clock that jumps in between is later than `now`.
+        let now = self.expiry_now();
         if self.journal.doubts_clock() {
             return;
         }
-        let now = self.expiry_now();
         let stopped = self.stopped.read().await;
         if *stopped {
             return;

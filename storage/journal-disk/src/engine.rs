@@ -67,7 +67,7 @@ pub(crate) struct Engine {
     /// By how many milliseconds the wall clock is ahead of monotonic time, as far as it is believed
     /// ([`crate::retention::ExpiryClock::believed_lead`]); the maintenance loop writes it.
     pub(crate) clock_lead: AtomicI64,
-    /// By no later time than this, in milliseconds, is hidden what is too old: the time that the checkpoint remembers
+    /// By no later time than this, in milliseconds, is hidden what is too old: the time that the superblocks remember
     /// and the jump that is believed without doubt. The maintenance loop writes it.
     pub(crate) hide_through: AtomicI64,
     pub(crate) readers: Readers,

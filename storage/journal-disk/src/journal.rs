@@ -96,7 +96,7 @@ impl DiskJournal {
         let recovered = recovery::recover(&*disk, &*clock, &*random, &settings).await?;
         let Recovered { journal, superblocks, manifest, slots, head, batches, shards, tombstones } =
             recovered;
-        let epoch = superblocks.current().epoch;
+        let (epoch, remembered) = (superblocks.current().epoch, superblocks.current().wall);
         let current = (head.generation > 0).then_some(head.slot);
         let slot = current.map(|index| Arc::clone(&slots[index as usize].0));
         let mut places = FxHashMap::default();
@@ -138,7 +138,7 @@ impl DiskJournal {
             disk,
             clock,
         });
-        let mut maintenance = Maintenance::new(Arc::clone(&engine), manifest);
+        let mut maintenance = Maintenance::new(Arc::clone(&engine), manifest, remembered);
         let mut committer = Committer::new(Arc::clone(&engine), epoch, head, slot, places);
         if !committer.has_room() {
             // The crash came when the ring was full. What it holds was synced, so that it may be drained.

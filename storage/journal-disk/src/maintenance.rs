@@ -30,6 +30,7 @@ use crate::retention::ExpiryClock;
 use crate::segment::SegmentName;
 use crate::shards::TimeFound;
 use crate::status::Brake;
+use crate::superblock::Superblock;
 
 pub(crate) struct Maintenance {
     engine: Arc<Engine>,
@@ -46,30 +47,23 @@ pub(crate) struct Maintenance {
 }
 
 impl Maintenance {
-    pub(crate) fn new(engine: Arc<Engine>, manifest: Manifest) -> Self {
-        let (wall, monotonic) = (engine.clock.wall(), engine.clock.monotonic());
-        let believed = if manifest.number == 0 { wall } else { manifest.wall };
+    /// `remembered`: the superblocks' wall time.
+    pub(crate) fn new(engine: Arc<Engine>, manifest: Manifest, remembered: Timestamp) -> Self {
+        let monotonic = engine.clock.monotonic();
         let settings = &engine.settings;
         let expiry =
-            ExpiryClock::new(believed, monotonic, settings.clock_jump_max, settings.clock_confirm_after);
+            ExpiryClock::new(remembered, monotonic, settings.clock_jump_max, settings.clock_confirm_after);
         engine.clock_lead.store(expiry.believed_lead(), Ordering::Relaxed);
         let last_seen = (manifest.through, monotonic);
         let offered = BTreeSet::new();
-        let mut maintenance = Maintenance {
-            engine,
-            manifest,
-            expiry,
-            remembered: believed,
-            chores_at: None,
-            last_seen,
-            offered,
-        };
-        maintenance.remember(believed);
+        let mut maintenance =
+            Maintenance { engine, manifest, expiry, remembered, chores_at: None, last_seen, offered };
+        maintenance.is_remembered(remembered);
         maintenance
     }
 
     /// The next start will go on from this wall time: what this run hides must be too old then, too.
-    fn remember(&mut self, wall: Timestamp) {
+    fn is_remembered(&mut self, wall: Timestamp) {
         self.remembered = wall;
         let hide_through = wall.plus(self.engine.settings.clock_jump_max);
         self.engine.hide_through.store(hide_through.as_millis(), Ordering::Relaxed);
@@ -233,8 +227,13 @@ impl Maintenance {
     /// Points both superblocks to the checkpoint that was written for `next`; then it counts.
     async fn point_to(&mut self, next: Manifest) -> Result<(), DiskError> {
         let number = next.number;
-        self.engine.superblocks.lock().await.store(|superblock| superblock.checkpoint = number).await?;
-        self.remember(next.wall);
+        let wall = next.wall;
+        let change = |superblock: &mut Superblock| {
+            superblock.checkpoint = number;
+            superblock.wall = wall;
+        };
+        self.engine.superblocks.lock().await.store(change).await?;
+        self.is_remembered(wall);
         let old = std::mem::replace(&mut self.manifest, next);
         {
             let mut tombstones = self.engine.tombstones.lock().unwrap_or_else(PoisonError::into_inner);
@@ -307,18 +306,17 @@ impl Maintenance {
         self.merge().await
     }
 
-    /// Writes a checkpoint where nothing else did for a while: a start that remembered an older time would doubt the
-    /// clock, and this one would hide by a time that stands still.
+    /// Notes the time where no checkpoint did for a while, or where it was set back: a start that remembered an older one
+    /// would doubt the clock, and this run would hide by a time that stands still. Takes no space.
     async fn keep_time(&mut self) -> Result<(), DiskError> {
         let believed = self.expiry.believed(self.engine.clock.monotonic());
-        if believed <= self.remembered.plus(self.engine.settings.clock_jump_max / 4) {
+        let allowed = self.engine.settings.clock_jump_max / 4;
+        if (self.remembered..=self.remembered.plus(allowed)).contains(&believed) {
             return Ok(());
         }
-        let mut next = self.manifest.clone();
-        match self.write_checkpoint(&mut next).await {
-            Ok(()) => self.point_to(next).await,
-            Err(error) => self.no_space(error, Touched::default()).await,
-        }
+        self.engine.superblocks.lock().await.store(|superblock| superblock.wall = believed).await?;
+        self.is_remembered(believed);
+        Ok(())
     }
 
     /// Throttles appends while the volume is below its reserve.

@@ -35,7 +35,7 @@ const AHEAD_AFTER_JUMP: usize = 1;
 /// worth a whole large read.
 const AHEAD_DISTANCE: usize = 2;
 
-/// The memory that chunks were read into together is no more than so many times what they count for. Chunks that stay hold
+/// The memory that chunks were read into together is no more than so many times the cache's size. Chunks that stay hold
 /// all of theirs: where each reader is in the middle of one, twice as much is usual, and without a bound the worst is
 /// [`crate::Settings::bulk_bytes_max`] for each chunk.
 const MEMORY_FACTOR: usize = 4;

@@ -11,7 +11,7 @@ use thalweg_journal::record::are_records;
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::planted::{Bug, is_planted};
 use thalweg_system::{Clock, Disk, DiskError, Random};
-use thalweg_types::{ShardKey, StreamId};
+use thalweg_types::{ShardKey, StreamId, Timestamp};
 
 use crate::batch::{Batch, Kind, LogPoint};
 use crate::checkpoint;
@@ -72,6 +72,7 @@ pub(crate) async fn recover(
                 slots: 0,
                 clean: false,
                 checkpoint: 0,
+                wall: clock.wall(),
             };
             Superblocks::create(disk, first).await?
         }
@@ -127,6 +128,10 @@ pub(crate) async fn recover(
             next.epoch += u64::from(!is_planted(Bug::EpochNotRaised));
             next.clean = false;
             next.slots = count;
+            if next.wall == Timestamp::ZERO {
+                // An earlier build's.
+                next.wall = if manifest.number == 0 { clock.wall() } else { manifest.wall };
+            }
         })
         .await?;
     remove_leftovers(disk, &manifest, &slot_names).await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::{AlignedBuffer, Disk, DiskError, DiskFile};
+use thalweg_types::Timestamp;
 
 use crate::error::OpenError;
 use crate::layout::{COUNT_MAX, get_u32, get_u64, put_u32, put_u64, sum_behind_first_field};
@@ -36,6 +37,8 @@ pub(crate) struct Superblock {
     pub(crate) clean: bool,
     /// The checkpoint's number; 0 when there is none yet.
     pub(crate) checkpoint: u64,
+    /// The wall time that was last believed ([`crate::retention::ExpiryClock`]); zero in one that an earlier build wrote.
+    pub(crate) wall: Timestamp,
 }
 
 impl Superblock {
@@ -49,6 +52,7 @@ impl Superblock {
         put_u64(&mut block, 32, self.epoch);
         put_u32(&mut block, 40, self.slots);
         put_u64(&mut block, 48, self.checkpoint);
+        put_u64(&mut block, 56, self.wall.as_millis().max(0).cast_unsigned());
         let sum = sum_behind_first_field(&block);
         put_u32(&mut block, 0, sum);
         block
@@ -62,7 +66,7 @@ impl Superblock {
         if version > VERSION {
             return Err(OpenError::Version { file: path.to_owned(), found: version, known: VERSION });
         }
-        let counts = [24, 32, 48].map(|at| get_u64(block, at));
+        let counts = [24, 32, 48, 56].map(|at| get_u64(block, at));
         if counts.into_iter().any(|count| count > COUNT_MAX) {
             return Err(OpenError::corrupt(path, 24, "a count is out of range"));
         }
@@ -73,6 +77,7 @@ impl Superblock {
             slots: get_u32(block, 40),
             clean: get_u32(block, 12) & FLAG_CLEAN != 0,
             checkpoint: get_u64(block, 48),
+            wall: Timestamp::from_millis(get_u64(block, 56).cast_signed()),
         })
     }
 }
@@ -208,7 +213,8 @@ mod tests {
     use super::*;
 
     fn sample() -> Superblock {
-        Superblock { journal: 0x0807_0605, sequence: 3, epoch: 4, slots: 2, clean: true, checkpoint: 6 }
+        let wall = Timestamp::from_millis(7);
+        Superblock { journal: 0x0807_0605, sequence: 3, epoch: 4, slots: 2, clean: true, checkpoint: 6, wall }
     }
 
     #[test]
@@ -216,7 +222,7 @@ mod tests {
         let mut expected = vec![0; BLOCK_BYTES];
         expected[4..13].copy_from_slice(b"TWSB\x01\0\0\0\x01");
         expected[16..20].copy_from_slice(&[5, 6, 7, 8]);
-        (expected[24], expected[32], expected[40], expected[48]) = (3, 4, 2, 6);
+        (expected[24], expected[32], expected[40], expected[48], expected[56]) = (3, 4, 2, 6, 7);
         let sum = sum_behind_first_field(&expected);
         expected[..4].copy_from_slice(&sum.to_le_bytes());
         assert_eq!(&sample().encode()[..], &expected[..]);

@@ -11,9 +11,9 @@ use support::Machine;
 use support::history::{History, is_throttled, read_all};
 use thalweg_journal::{AppendError, Health, Journal, NotAppliedReason, Read, ReadError, RunOutcome};
 use thalweg_journal_disk::{DiskJournal, Settings};
-use thalweg_system::Clock;
 use thalweg_system::disk::DiskErrorKind;
 use thalweg_system::simulated::{Call, CallKind, Crash, SimulatedDisk};
+use thalweg_system::{Clock, Disk};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -258,6 +258,38 @@ fn what_was_too_old_once_is_too_old_after_a_crash() {
             });
         }
     }
+}
+
+#[test]
+fn on_a_full_volume_the_time_goes_on() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.fill(shard(0), 100_000).await;
+        let space = scene.machine.disk.space().await.expect("it can be measured");
+        scene.machine.disk.set_capacity(Some(space.total - space.available));
+        scene.wait(5 * HOUR).await;
+        let wall = scene.machine.clock.wall();
+        assert_eq!(scene.journal.expiry_time(wall), wall);
+        scene.restart(Some(Crash::PowerNothing)).await;
+        assert_eq!(scene.journal.expiry_time(wall), wall);
+    });
+}
+
+#[test]
+fn a_clock_that_was_set_right_is_what_counts() {
+    // The first start had it five hours ahead, and no checkpoint was written since.
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.put(shard(0), 1, 100).await;
+        let wrong = scene.machine.clock.wall();
+        scene.machine.clock.set_wall(wrong.minus(5 * HOUR));
+        scene.wait(HOUR / 10).await;
+        let right = scene.machine.clock.wall();
+        scene.machine.clock.set_wall(right.plus(5 * HOUR));
+        for _ in 0..2 {
+            assert!(scene.journal.doubts_clock());
+            assert!(scene.journal.expiry_time(scene.machine.clock.wall()) <= right.plus(HOUR));
+            scene.restart(Some(Crash::Process)).await;
+        }
+    });
 }
 
 #[test]

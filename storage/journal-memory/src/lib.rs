@@ -183,6 +183,10 @@ impl Journal for MemoryJournal {
         })
     }
 
+    fn is_in_memory(&self, _: ShardKey, _: Offset) -> bool {
+        true
+    }
+
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         Box::pin(async move { Ok(self.shared.lock().shard(shard)?.find_time(at)) })
     }

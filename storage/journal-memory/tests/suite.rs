@@ -324,6 +324,10 @@ impl Journal for Faulty {
         })
     }
 
+    fn is_in_memory(&self, shard: ShardKey, from: Offset) -> bool {
+        self.inner.is_in_memory(shard, from)
+    }
+
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         let millis = match self.fault {
             Fault::FindsTimeAfter => at.as_millis().saturating_add(1),

@@ -93,10 +93,8 @@ pub trait Journal: Send + Sync + 'static {
     /// Reads records in order.
     fn read(&self, read: Read) -> BoxFuture<'_, Result<ReadAnswer, ReadError>>;
 
-    /// Whether a read of a shard from `from` on is answered from memory, without a wait.
-    fn is_in_memory(&self, _shard: ShardKey, _from: Offset) -> bool {
-        true
-    }
+    /// Whether a read of a shard from `from` on is answered from memory, without a wait, at this moment.
+    fn is_in_memory(&self, shard: ShardKey, from: Offset) -> bool;
 
     /// The offset of the first record of a shard that arrived at `at` or later and is not trimmed; the tail's
     /// next offset when there is none.

@@ -109,6 +109,10 @@ impl Journal for FaultyJournal {
         }
     }
 
+    fn is_in_memory(&self, shard: ShardKey, from: Offset) -> bool {
+        self.inner.is_in_memory(shard, from)
+    }
+
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         match self.check_read() {
             Ok(()) => self.inner.find_time(shard, at),

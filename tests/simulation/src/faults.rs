@@ -208,6 +208,7 @@ fn leap(machine: &Machine) {
         world.count(if asleep { "leaps ahead by hours" } else { "leaps ahead" });
     } else {
         machine.clock.set_wall(wall.minus(by));
+        world.history().was_set_back();
         world.count("leaps back");
     }
 }

@@ -24,6 +24,8 @@ pub(crate) const DATA_BYTES_MIN: usize = 8;
 
 /// How long a record is kept at least, unless a stream is told to keep it longer.
 const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
+/// Of a leap ahead of the wall clock so much is believed at once, and the rest after as long.
+const JUMP_MAX: Duration = Duration::from_secs(3600);
 
 #[derive(Clone)]
 pub(crate) struct History {
@@ -35,8 +37,8 @@ pub(crate) struct History {
     serial: u64,
     /// Grows with every call that begins and every answer.
     moments: u64,
-    /// By how much the wall clock was set ahead, all in all.
-    leaps: Duration,
+    /// When the wall clock was set ahead, in monotonic time, and by how much.
+    leaps: Vec<(Duration, Duration)>,
 }
 
 /// A moment in the history.
@@ -97,9 +99,9 @@ struct StreamHistory {
 #[derive(Clone)]
 struct Sent {
     put: Put,
-    /// When it was first asked for, in monotonic time, and how far the wall clock had leapt by then.
+    /// When it was first asked for, in monotonic time, and how often the wall clock had leapt by then.
     since: Duration,
-    leaps: Duration,
+    leaps: usize,
     /// How many attempts may have left it, and how many have, as far as is known.
     attempts: u32,
     places: u32,
@@ -168,16 +170,15 @@ pub(crate) fn records_in(answer: &Value) -> Vec<Seen> {
         .collect()
 }
 
+/// How far these leaps of the wall clock may be believed by now.
+fn believed(leaps: &[(Duration, Duration)], now: Duration) -> Duration {
+    let part = |&(at, by): &(Duration, Duration)| if now < at + JUMP_MAX { by.min(JUMP_MAX) } else { by };
+    leaps.iter().map(part).sum()
+}
+
 impl History {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> History {
-        History {
-            clock,
-            recorder: None,
-            streams: BTreeMap::new(),
-            serial: 0,
-            moments: 0,
-            leaps: Duration::ZERO,
-        }
+        History { clock, recorder: None, streams: BTreeMap::new(), serial: 0, moments: 0, leaps: Vec::new() }
     }
 
     /// Takes down every event from now on.
@@ -210,7 +211,14 @@ impl History {
 
     /// The wall clock was set ahead by so much.
     pub(crate) fn leapt(&mut self, by: Duration) {
-        self.leaps += by;
+        self.leaps.push((self.clock.monotonic(), by));
+    }
+
+    /// The wall clock was set back: what was gone may be seen again.
+    pub(crate) fn was_set_back(&mut self) {
+        for stream in self.streams.values_mut() {
+            stream.shards.values_mut().for_each(|shard| shard.gone.clear());
+        }
     }
 
     fn next_moment(&mut self) -> Moment {
@@ -288,7 +296,7 @@ impl History {
 
     /// An attempt to put these begins.
     pub(crate) fn ask(&mut self, stream: &str, puts: &[Put]) -> Moment {
-        let (since, leaps) = (self.clock.monotonic(), self.leaps);
+        let (since, leaps) = (self.clock.monotonic(), self.leaps.len());
         for put in puts {
             let records = &mut self.stream(stream).records;
             let new = || Sent { put: put.clone(), since, leaps, attempts: 0, places: 0 };
@@ -409,7 +417,7 @@ impl History {
         to: Option<&str>,
         seen: &[Seen],
     ) {
-        let (now, leaps) = (self.clock.monotonic(), self.leaps);
+        let (now, leaps) = (self.clock.monotonic(), self.leaps.clone());
         let (moment, wall) = (self.next_moment(), self.clock.wall());
         let streams = self.stream(stream);
         let Some(history) = streams.shards.get_mut(shard) else { return };
@@ -428,7 +436,7 @@ impl History {
                 continue;
             }
             let sent = &streams.records[record];
-            let age = now - sent.since + (leaps - sent.leaps);
+            let age = now - sent.since + believed(&leaps[sent.leaps..], now);
             assert!(
                 !any_seen && age >= RETENTION_MIN,
                 "record {record} at {number} of {shard} of {stream}, {} s old, is gone",

@@ -51,9 +51,11 @@ pub(super) async fn change_retention(
     if hours == stream.retention_hours {
         return Ok(());
     }
+    // In this order: a clock that jumps in between is later than `believed`.
+    let believed = streams.expiry_now();
     let doubted = streams.journal.doubts_clock();
     // A clock in doubt is ahead: where even by it nothing is too old, the change harms nothing.
-    let now = if doubted { streams.now() } else { streams.expiry_now() };
+    let now = if doubted { streams.now() } else { believed };
     let cutoff = now.minus(hours_long(hours.min(stream.retention_hours)));
     let failed = |error: StepError| {
         tracing::error!(stream = %stream.name, %error, "retention was not changed");

@@ -122,7 +122,7 @@ fn target(
 }
 
 /// A place for an answer in the making. None where all are taken and none is needed: what is in memory is answered without
-/// a wait, by one after the other.
+/// a wait, so that each thread makes one at a time.
 async fn place<'a>(streams: &'a Streams, target: &Target) -> Option<SemaphorePermit<'a>> {
     if let Ok(place) = streams.pages.try_acquire() {
         return Some(place);

@@ -114,6 +114,10 @@ impl Journal for FusedJournal {
         self.inner.read(read)
     }
 
+    fn is_in_memory(&self, shard: ShardKey, from: Offset) -> bool {
+        self.inner.is_in_memory(shard, from)
+    }
+
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         self.inner.find_time(shard, at)
     }

@@ -1,4 +1,4 @@
-//! A wall clock that the journal doubts: nothing is hidden, trimmed or forgotten because of its age.
+//! A wall clock that the journal doubts: nothing is trimmed or forgotten because of its age, and little is hidden.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +59,10 @@ impl Journal for Doubting {
 
     fn read(&self, read: Read) -> BoxFuture<'_, Result<ReadAnswer, ReadError>> {
         self.inner.read(read)
+    }
+
+    fn is_in_memory(&self, shard: ShardKey, from: Offset) -> bool {
+        self.inner.is_in_memory(shard, from)
     }
 
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
