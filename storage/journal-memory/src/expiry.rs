@@ -39,7 +39,7 @@ impl ExpiryTime {
     }
 
     /// The time by which to hide what is too old.
-    pub(crate) fn to_hide_by(&mut self, wall: Timestamp, monotonic: Duration) -> Timestamp {
+    pub(crate) fn hide_by(&mut self, wall: Timestamp, monotonic: Duration) -> Timestamp {
         self.trusted(wall, monotonic).unwrap_or_else(|| wall.min(self.believable))
     }
 
@@ -94,7 +94,7 @@ mod tests {
             (500 * MINUTE, 35, 30 + 60 * MINUTE),
             (600 * MINUTE, 95, 30 + 60 * MINUTE),
         ] {
-            let found = time.to_hide_by(Timestamp::from_seconds(wall), Duration::from_secs(monotonic));
+            let found = time.hide_by(Timestamp::from_seconds(wall), Duration::from_secs(monotonic));
             assert_eq!(found, Timestamp::from_seconds(expected), "wall {wall}");
         }
     }

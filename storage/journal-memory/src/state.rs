@@ -153,7 +153,7 @@ impl State {
     }
 
     pub(crate) fn expiry_time(&mut self, wall: Timestamp, monotonic: Duration) -> Timestamp {
-        self.expiry.to_hide_by(wall, monotonic)
+        self.expiry.hide_by(wall, monotonic)
     }
 
     pub(crate) fn doubts_clock(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
