@@ -134,7 +134,8 @@ pub enum OpenError {
     },
 }
 
-/// Answers of GetRecords in the making at once; others that need the disk wait. Each may hold 10 MiB of records, and encoded 13.4 MiB.
+/// Answers of GetRecords in the making at once; others that need the disk wait. Each may hold 10 MiB of records, and
+/// encoded 13.4 MiB.
 const PAGES_MAX: usize = 8;
 
 /// Kinesis Data Streams.

@@ -36,8 +36,6 @@ pub(crate) struct Maintenance {
     engine: Arc<Engine>,
     manifest: Manifest,
     expiry: ExpiryClock,
-    /// The wall time that the next start will go on from.
-    remembered: Timestamp,
     /// When the chores were last done, in monotonic time.
     chores_at: Option<Duration>,
     /// The log's end when it last moved, and when that was seen.
@@ -56,15 +54,13 @@ impl Maintenance {
         engine.clock_lead.store(expiry.believed_lead(), Ordering::Relaxed);
         let last_seen = (manifest.through, monotonic);
         let offered = BTreeSet::new();
-        let mut maintenance =
-            Maintenance { engine, manifest, expiry, remembered, chores_at: None, last_seen, offered };
-        maintenance.is_remembered(remembered);
+        let maintenance = Maintenance { engine, manifest, expiry, chores_at: None, last_seen, offered };
+        maintenance.note_remembered(remembered);
         maintenance
     }
 
     /// The next start will go on from this wall time: what this run hides must be too old then, too.
-    fn is_remembered(&mut self, wall: Timestamp) {
-        self.remembered = wall;
+    fn note_remembered(&self, wall: Timestamp) {
         let hide_through = wall.plus(self.engine.settings.clock_jump_max);
         self.engine.hide_through.store(hide_through.as_millis(), Ordering::Relaxed);
     }
@@ -233,7 +229,7 @@ impl Maintenance {
             superblock.wall = wall;
         };
         self.engine.superblocks.lock().await.store(change).await?;
-        self.is_remembered(wall);
+        self.note_remembered(wall);
         let old = std::mem::replace(&mut self.manifest, next);
         {
             let mut tombstones = self.engine.tombstones.lock().unwrap_or_else(PoisonError::into_inner);
@@ -308,14 +304,15 @@ impl Maintenance {
 
     /// Notes the time where no checkpoint did for a while, or where it was set back: a start that remembered an older one
     /// would doubt the clock, and this run would hide by a time that stands still. Takes no space.
-    async fn keep_time(&mut self) -> Result<(), DiskError> {
+    async fn keep_time(&self) -> Result<(), DiskError> {
         let believed = self.expiry.believed(self.engine.clock.monotonic());
-        let allowed = self.engine.settings.clock_jump_max / 4;
-        if (self.remembered..=self.remembered.plus(allowed)).contains(&believed) {
+        let mut superblocks = self.engine.superblocks.lock().await;
+        let remembered = superblocks.current().wall;
+        if (remembered..=remembered.plus(self.engine.settings.clock_jump_max / 4)).contains(&believed) {
             return Ok(());
         }
-        self.engine.superblocks.lock().await.store(|superblock| superblock.wall = believed).await?;
-        self.is_remembered(believed);
+        superblocks.store(|superblock| superblock.wall = believed).await?;
+        self.note_remembered(believed);
         Ok(())
     }
 

@@ -128,9 +128,9 @@ struct ChunkCache {
     turn_next: u64,
     bytes: usize,
     bytes_max: usize,
-    /// The memory of the chunks by address: how many are there, and its bytes…
-    memory: FxHashMap<usize, (usize, usize)>,
-    /// …and the sum of these.
+    /// How many chunks are there of each [`Memory`], by its address…
+    memory: FxHashMap<usize, usize>,
+    /// …and all its bytes.
     memory_bytes: usize,
     /// Of those that are read ahead, and of those that were and that nobody wanted yet.
     ahead_bytes: usize,
@@ -209,7 +209,7 @@ impl ChunkCache {
         self.bytes += chunk.cost;
         self.ahead_bytes += if is_ahead { chunk.cost } else { 0 };
         let Memory { address, bytes } = chunk.memory;
-        let (chunks, _) = self.memory.entry(address).or_insert((0, bytes));
+        let chunks = self.memory.entry(address).or_default();
         *chunks += 1;
         self.memory_bytes += if *chunks == 1 { bytes } else { 0 };
         let turn = self.turn_next;
@@ -226,7 +226,7 @@ impl ChunkCache {
         self.bytes -= cached.chunk.cost;
         self.ahead_bytes -= if cached.is_ahead { cached.chunk.cost } else { 0 };
         let Memory { address, bytes } = cached.chunk.memory;
-        let (chunks, _) = self.memory.get_mut(&address).expect("it was counted");
+        let chunks = self.memory.get_mut(&address).expect("it was counted");
         *chunks -= 1;
         if *chunks == 0 {
             self.memory.remove(&address);

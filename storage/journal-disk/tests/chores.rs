@@ -275,6 +275,25 @@ fn on_a_full_volume_the_time_goes_on() {
 }
 
 #[test]
+fn while_writes_are_stopped_nothing_more_is_hidden_than_the_next_start_hides() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.put(shard(0), 1, 100).await;
+        // Nothing else is written then.
+        scene.wait(HOUR / 10).await;
+        scene.machine.disk.fail_nth(CallKind::WriteDurable, "", 1, DiskErrorKind::Io);
+        let append = scene.history.append_for(&[(shard(0), 1)], 100);
+        scene.journal.append(append).await.expect_err("the disk fails");
+        let age_limit = |scene: &Scene| scene.journal.expiry_time(scene.machine.clock.wall());
+        assert_eq!(age_limit(&scene), scene.machine.clock.wall(), "for an hour it goes on");
+        scene.wait(5 * HOUR).await;
+        let before = age_limit(&scene);
+        assert!(before < scene.machine.clock.wall(), "then it stands still");
+        scene.restart(Some(Crash::PowerNothing)).await;
+        assert!(age_limit(&scene) >= before);
+    });
+}
+
+#[test]
 fn a_clock_that_was_set_right_is_what_counts() {
     // The first start had it five hours ahead, and no checkpoint was written since.
     in_scene(slow_settings(), 1, |mut scene| async move {

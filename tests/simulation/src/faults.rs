@@ -136,15 +136,13 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
         }
         10 => {
             let nth = 1 + random.below(FAILING_CALLS_MAX);
-            let (fails, name) = match random.one_in(2) {
-                true => (true, "failing reads"),
-                false => (false, "reads with a wrong bit"),
-            };
-            if fails {
+            let name = if random.one_in(2) {
                 machine.disk.fail_nth(CallKind::Read, "", nth, DiskErrorKind::Io);
+                "failing reads"
             } else {
                 machine.disk.flip_nth_read(nth, random.below(u64::MAX));
-            }
+                "reads with a wrong bit"
+            };
             trouble(world).await;
             if machine.disk.clear_faults() == 0 {
                 world.count(name);

@@ -417,9 +417,9 @@ impl History {
         to: Option<&str>,
         seen: &[Seen],
     ) {
-        let (now, leaps) = (self.clock.monotonic(), self.leaps.clone());
-        let (moment, wall) = (self.next_moment(), self.clock.wall());
-        let streams = self.stream(stream);
+        let (now, wall) = (self.clock.monotonic(), self.clock.wall());
+        let moment = self.next_moment();
+        let streams = self.streams.get_mut(stream).expect("it was asked for");
         let Some(history) = streams.shards.get_mut(shard) else { return };
         let mut gone = None;
         let mut seen = seen.iter().map(|one| one.sequence_number.as_str()).peekable();
@@ -436,7 +436,7 @@ impl History {
                 continue;
             }
             let sent = &streams.records[record];
-            let age = now - sent.since + believed(&leaps[sent.leaps..], now);
+            let age = now - sent.since + believed(&self.leaps[sent.leaps..], now);
             assert!(
                 !any_seen && age >= RETENTION_MIN,
                 "record {record} at {number} of {shard} of {stream}, {} s old, is gone",

@@ -27,20 +27,22 @@ pub(crate) async fn read(world: Arc<World>, times: u64) {
     let mut client = world.client(patience(&world));
     for _ in 0..times {
         world.pause(PAUSE_MILLIS).await;
-        let live = world.history().live_streams();
-        let Some(stream) = pick(&world, &live) else { continue };
-        let Some(shard) = some_shard(&world, &mut client, stream).await else { continue };
-        let from = some_place(&world, stream, &shard);
-        read_on(&world, &mut client, stream, &shard, &from).await;
+        let Some((stream, shard)) = some_shard(&world, &mut client).await else { continue };
+        let from = some_place(&world, &stream, &shard);
+        read_on(&world, &mut client, &stream, &shard, &from).await;
     }
 }
 
-pub(super) async fn some_shard(world: &World, client: &mut Client, stream: &str) -> Option<String> {
+/// Any stream that is there, and a shard of it.
+pub(super) async fn some_shard(world: &World, client: &mut Client) -> Option<(String, String)> {
+    let live = world.history().live_streams();
+    let stream = pick(world, &live)?;
     let Outcome::Success(answer) = client.call("ListShards", &json!({"StreamName": stream})).await else {
         return None;
     };
     let shards = answer["Shards"].as_array().expect("there are shards");
-    Some(pick(world, shards)?["ShardId"].as_str().expect("shards have ids").to_owned())
+    let shard = pick(world, shards)?["ShardId"].as_str().expect("shards have ids");
+    Some((stream.clone(), shard.to_owned()))
 }
 
 pub(super) fn some_place(world: &World, stream: &str, shard: &str) -> Place {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::patience;
 use super::reader::{Place, some_place, some_shard};
-use super::{patience, pick};
 use crate::client::{Client, Outcome};
 use crate::history::records_in;
 use crate::world::World;
@@ -25,12 +25,10 @@ pub(crate) async fn subscribe(world: Arc<World>, times: u64) {
     let mut client = world.client(patience(&world));
     for _ in 0..times {
         world.pause(PAUSE_MILLIS).await;
-        let live = world.history().live_streams();
-        let Some(stream) = pick(&world, &live) else { continue };
-        let Some(shard) = some_shard(&world, &mut client, stream).await else { continue };
-        let Some(consumer) = some_consumer(&world, &mut client, stream).await else { continue };
-        let from = some_place(&world, stream, &shard);
-        listen(&world, &mut client, stream, &shard, &consumer, &from).await;
+        let Some((stream, shard)) = some_shard(&world, &mut client).await else { continue };
+        let Some(consumer) = some_consumer(&world, &mut client, &stream).await else { continue };
+        let from = some_place(&world, &stream, &shard);
+        listen(&world, &mut client, &stream, &shard, &consumer, &from).await;
     }
 }
 
