@@ -38,6 +38,8 @@ pub(crate) struct Stream {
     pub(crate) consumers: Arc<Consumers>,
     /// What is under way; it decides the status.
     pub(crate) change: Option<Change>,
+    /// The last attempt to finish it failed, and when the next one succeeds nobody knows. In memory only.
+    pub(crate) is_held_up: bool,
 }
 
 impl Stream {
@@ -96,6 +98,7 @@ pub(crate) mod tests {
             shards: Arc::default(),
             consumers: Arc::default(),
             change: None,
+            is_held_up: false,
         }
     }
 }

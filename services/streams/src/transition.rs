@@ -175,7 +175,7 @@ impl Streams {
         writes.push(Write::Put(key.clone(), rows::encode(&StreamRow::of(&next))));
         let condition = Condition::AtVersion(key, *changing.version);
         *changing.version = self.catalog.commit(vec![condition], writes).await?;
-        changing.publish(next);
+        changing.publish(Stream { is_held_up: false, ..next });
         Ok(())
     }
 
@@ -207,7 +207,7 @@ impl Streams {
             match self.finish(&mut changing, Duration::ZERO).await {
                 Ok(None) => return,
                 Ok(Some(_)) => {}
-                Err(error) => log_step_error(&changing.stream, &error),
+                Err(error) => changing.hold_up(&error),
             }
         }
         drop(changing);
@@ -249,7 +249,7 @@ impl Streams {
         let Some(mut changing) = self.lock(id).await else { return Ok(None) };
         let finished = self.finish(&mut changing, waited).await;
         if let Err(error) = &finished {
-            log_step_error(&changing.stream, error);
+            changing.hold_up(error);
         }
         finished
     }
@@ -425,6 +425,14 @@ impl Changing {
     fn publish(&mut self, next: Stream) {
         self.entry.publish(next);
         self.stream = self.entry.stream();
+    }
+
+    /// Tells whoever waits for the end of what is under way that it could not be finished for now.
+    fn hold_up(&mut self, error: &StepError) {
+        log_step_error(&self.stream, error);
+        if !self.stream.is_held_up {
+            self.publish(Stream { is_held_up: true, ..(*self.stream).clone() });
+        }
     }
 
     /// Whether something waits to be finished.

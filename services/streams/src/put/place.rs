@@ -30,7 +30,7 @@ const REROUTES_MAX: u32 = 16;
 
 /// Why some records are not placed.
 enum Trouble {
-    /// Not written: the journal takes nothing for now, or a reshard takes too long.
+    /// Not written: the journal takes nothing for now, or a reshard takes too long or is held up.
     Throttled,
     /// Not written, or nobody knows.
     Failed,
@@ -83,7 +83,7 @@ pub(crate) async fn place(streams: &Streams, batch: Batch) -> Result<Outcome, Fa
         let wait = deadline.get_or_insert(now + REROUTE_WAIT_MAX).saturating_sub(now);
         let newer = tokio::select! {
             biased;
-            newer = newer_map(streams, &stream, &closed), if rounds <= REROUTES_MAX => newer.ok_or(Trouble::Deleted),
+            newer = newer_map(streams, &stream, &closed), if rounds <= REROUTES_MAX => newer,
             () = streams.clock.sleep(wait) => Err(Trouble::Throttled),
         };
         match newer {
@@ -123,16 +123,25 @@ pub(super) fn encoded_records(run: Bytes) -> impl Iterator<Item = Bytes> {
     })
 }
 
-/// The first snapshot in which none of these shards is open. None: the stream was deleted.
-async fn newer_map(streams: &Streams, seen: &Arc<Stream>, closed: &[ShardIndex]) -> Option<Arc<Stream>> {
+/// The first snapshot in which none of these shards is open.
+///
+/// # Errors
+/// The stream was deleted; or what would close them is held up, by a full disk for one: then there is no telling how
+/// long that takes, and none of it is the client's to wait for.
+async fn newer_map(
+    streams: &Streams,
+    seen: &Arc<Stream>,
+    closed: &[ShardIndex],
+) -> Result<Arc<Stream>, Trouble> {
     let mut stream = Arc::clone(seen);
-    loop {
-        stream = streams.registry.newer(&stream).await?;
+    while !stream.is_held_up {
+        stream = streams.registry.newer(&stream).await.ok_or(Trouble::Deleted)?;
         let is_open = |index: &ShardIndex| stream.shards.get(*index).is_some_and(|shard| shard.is_open());
         if !closed.iter().any(is_open) {
-            return Some(stream);
+            return Ok(stream);
         }
     }
+    Err(Trouble::Throttled)
 }
 
 /// What a failed append means for its records, and for whoever runs this.

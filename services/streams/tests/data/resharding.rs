@@ -2,17 +2,24 @@
 //! closed shard.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use thalweg_catalog::memory::MemoryCatalog;
+use thalweg_catalog::{Catalog, CatalogError, CommitError, Condition, Row, Version, Write};
 use thalweg_journal::Journal;
-use thalweg_journal_memory::Knobs;
+use thalweg_journal_memory::{Knobs, MemoryJournal};
 use thalweg_model::kinesis::*;
-use thalweg_system::simulated::SeededRandom;
+use thalweg_system::BoxFuture;
+use thalweg_system::simulated::{ManualClock, SeededRandom};
+use thalweg_types::Timestamp;
+use tokio::sync::watch;
 
 use crate::bad_days::{COMMIT, pump, slow, world_with};
 use crate::calls::{From, LAST, entry, parse};
-use crate::world::{ACCOUNT, World, assert_failure, key, yield_often};
+use crate::world::{ACCOUNT, START, World, assert_failure, key, settings, yield_often};
 
 const MIDDLE: &str = "170141183460469231731687303715884105728";
 
@@ -171,6 +178,85 @@ async fn waiting_for_children_has_an_end() {
         format!("Rate exceeded for shard shardId-000000000000 in stream orders under account {ACCOUNT}.");
     assert_eq!(output.records[0].error_message, Some(message));
     assert!(output.records[1].sequence_number.is_some());
+}
+
+/// A catalog on a disk that is full after so many commits.
+struct FillingCatalog {
+    inner: MemoryCatalog,
+    commits_left: AtomicI64,
+}
+
+impl Catalog for FillingCatalog {
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Row>, CatalogError>> {
+        self.inner.get(key)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Row>, CatalogError>> {
+        self.inner.scan(prefix, after, limit)
+    }
+
+    fn commit(
+        &self,
+        conditions: Vec<Condition>,
+        writes: Vec<Write>,
+    ) -> BoxFuture<'_, Result<Version, CommitError>> {
+        if self.commits_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            return Box::pin(ready(Err(CommitError::NotApplied("the disk is full".to_owned()))));
+        }
+        self.inner.commit(conditions, writes)
+    }
+
+    fn watch(&self) -> watch::Receiver<Version> {
+        self.inner.watch()
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        self.inner.shutdown()
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_children_while_the_catalog_is_full() {
+    let clock = ManualClock::new(Timestamp::from_seconds(START));
+    let journal = Arc::new(MemoryJournal::new(Arc::new(clock.clone()), Knobs::default()));
+    let catalog =
+        Arc::new(FillingCatalog { inner: MemoryCatalog::new(), commits_left: AtomicI64::new(i64::MAX) });
+    let world = World::over(clock, journal, Arc::clone(&catalog) as _, settings());
+    let world = Arc::new(world.await.expect("nothing is there yet"));
+    world.create("orders", 2).await;
+    world.until_active("orders").await;
+    // Closed before anything of it is known, so that a put waits already when the change is held up.
+    let (shard, _) = world.journal.shards()[0];
+    world.journal.seal(&[shard]).await.expect("sealed");
+    let waiting = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.put("orders", "a", b"a").await }
+    });
+    yield_often().await;
+    assert!(!waiting.is_finished());
+    // The intent is the last thing that there is room for.
+    catalog.commits_left.store(1, Ordering::SeqCst);
+    world.split("orders", "shardId-0", "5").await.expect("accepted");
+    let code = "ProvisionedThroughputExceededException";
+    let throttled = format!("Rate exceeded for stream orders under account {ACCOUNT}.");
+    // The clock stands still all the time.
+    assert_failure(waiting.await.expect("it ends"), code, &throttled);
+    assert_failure(world.put("orders", "a", b"a").await, code, &throttled);
+    let records = vec![entry("a", b"a"), entry("d", b"d")];
+    let output = world.put_many("orders", records).await.expect("one of them was placed");
+    assert_eq!(output.records[0].error_code.as_deref(), Some(code));
+    assert!(output.records[1].sequence_number.is_some());
+
+    catalog.commits_left.store(i64::MAX, Ordering::SeqCst);
+    world.clock.advance(Duration::from_secs(10));
+    world.until_active("orders").await;
+    world.put("orders", "a", b"a").await.expect("there is room again");
+    assert_eq!(world.data_from("orders", "shardId-3", From::HORIZON).await, ["a"]);
 }
 
 #[tokio::test]
