@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     if let Some(Command::Floor { kind, data_dir }) = &options.command {
+        thalweg_system::os::look_after_memory();
         runtime.block_on(floor::serve(kind, data_dir.as_deref()));
         return ExitCode::SUCCESS;
     }

@@ -8,7 +8,7 @@ use thalweg_api::Call;
 use thalweg_api::kinesis::Kinesis;
 use thalweg_model::kinesis::CreateStreamInput;
 use thalweg_streams::Streams;
-use thalweg_system::os::{OsNetworkSpawn, give_back_memory};
+use thalweg_system::os::{OsNetworkSpawn, look_after_memory};
 use thalweg_wire::Protocol;
 
 use crate::compose::{Parts, compose};
@@ -36,7 +36,7 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
     let began = Instant::now();
     logs::start(&config);
     panics::end_the_process();
-    give_back_memory();
+    look_after_memory();
     let signals = Signals::listen();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

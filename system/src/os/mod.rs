@@ -22,7 +22,7 @@ pub use clock::OsClock;
 pub use disk::OsDisk;
 pub use file::Durability;
 pub use limits::raise_open_files;
-pub use memory::give_back_memory;
+pub use memory::look_after_memory;
 pub use random::OsRandom;
 pub use spawn::{OsNetworkSpawn, OsSpawn};
 pub use tasks::TokioTasks;
