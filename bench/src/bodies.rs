@@ -50,7 +50,7 @@ pub(crate) fn request(operation: &str, encoding: Encoding, body: &[u8]) -> Vec<u
     out
 }
 
-/// A body of strings and whole numbers.
+/// A body of strings, whole numbers and objects of these.
 pub(crate) fn flat(encoding: Encoding, members: &[(&str, serde_json::Value)]) -> Vec<u8> {
     match encoding {
         Encoding::Json => {
@@ -63,12 +63,27 @@ pub(crate) fn flat(encoding: Encoding, members: &[(&str, serde_json::Value)]) ->
             encoder.map(members.len() as u64).expect("memory");
             for (name, value) in members {
                 encoder.str(name).expect("memory");
-                match value {
-                    serde_json::Value::String(text) => encoder.str(text).expect("memory"),
-                    other => encoder.i64(other.as_i64().expect("whole numbers")).expect("memory"),
-                };
+                cbor(&mut encoder, value);
             }
             encoder.into_writer()
+        }
+    }
+}
+
+fn cbor(encoder: &mut minicbor::Encoder<Vec<u8>>, value: &serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => {
+            encoder.str(text).expect("memory");
+        }
+        serde_json::Value::Object(members) => {
+            encoder.map(members.len() as u64).expect("memory");
+            for (name, value) in members {
+                encoder.str(name).expect("memory");
+                cbor(encoder, value);
+            }
+        }
+        other => {
+            encoder.i64(other.as_i64().expect("whole numbers")).expect("memory");
         }
     }
 }

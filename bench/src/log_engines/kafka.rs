@@ -136,8 +136,8 @@ impl Engine for Kafka {
         // Fewer batches are fewer syncs, and without any, smaller ones are moved more cheaply. A batch reserves its
         // whole size, so with the default linger it is full.
         let ways = match self.flush {
-            true => [(2, 0), (4, 0), (4, 5), (8, 0), (8, 5)],
-            false => [(4, 0), (8, 0), (8, 5), (32, 0), (32, 5)],
+            true => [(2, 0), (4, 0), (4, 5), (8, 0), (8, 5), (32, 0)],
+            false => [(4, 0), (8, 0), (8, 5), (16, 0), (32, 0), (32, 5)],
         };
         ways.into_iter()
             .map(|(batches, linger_millis)| (buffer_bytes / batches, linger_millis))

@@ -29,9 +29,9 @@ pub(crate) const GROUP: &str = "log-engines";
 /// Bytes of data in a record.
 const RECORD_BYTES: usize = 1024;
 /// Records sent and not yet answered, at which durable engines are compared.
-const OUTSTANDING: [usize; 4] = [64, 500, 2_000, 8_000];
+const OUTSTANDING: [usize; 5] = [64, 500, 2_000, 8_000, 32_000];
 /// The same for modes that answer before the disk has it: there only to show what that buys.
-const OUTSTANDING_RELAXED: [usize; 1] = [8_000];
+const OUTSTANDING_RELAXED: [usize; 1] = [32_000];
 /// Shards, partitions or streams that the records are spread over.
 const PARTITIONS: usize = 4;
 /// How long one way to keep records outstanding is tried.
@@ -97,7 +97,7 @@ pub(crate) async fn run(options: &Options, thalweg: &Path) -> Findings {
         None => tempfile::tempdir(),
     };
     let context = Context {
-        runs: options.runs,
+        runs: options.runs.into(),
         duration: Duration::from_secs_f64(options.seconds),
         folder: folder.expect("a temporary folder"),
         peers: options.peers_folder(),

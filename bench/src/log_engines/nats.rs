@@ -133,7 +133,9 @@ impl Engine for Nats {
                 add(Publish::Fast, connections, streams);
             }
         }
-        for (connections, streams) in [(1, 1), (4, PARTITIONS), (8, PARTITIONS), (16, PARTITIONS)] {
+        for (connections, streams) in
+            [(1, 1), (4, PARTITIONS), (8, PARTITIONS), (16, PARTITIONS), (32, PARTITIONS)]
+        {
             add(Publish::Atomic, connections, streams);
         }
         shapes

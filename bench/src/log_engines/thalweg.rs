@@ -72,7 +72,7 @@ impl Engine for Thalweg {
             // More connections than this measure the generator.
             Operation::PutRecord if outstanding > 500 => Vec::new(),
             Operation::PutRecord => vec![Shape { batch: 1, connections: outstanding }],
-            Operation::PutRecords(_) => [1, 2, 4, 8, 16]
+            Operation::PutRecords(_) => [1, 2, 4, 8, 16, 64]
                 .into_iter()
                 .map(|connections| Shape { batch: outstanding / connections, connections })
                 .filter(|shape| shape.batch <= BATCH_MAX && shape.batch * 4 >= BATCH_MAX.min(outstanding))

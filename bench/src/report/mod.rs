@@ -41,7 +41,7 @@ pub(crate) fn write(
     findings: &Findings,
 ) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
-    let report = Report { machine, runs: options.runs, seconds: options.seconds, findings };
+    let report = Report { machine, runs: options.runs.into(), seconds: options.seconds, findings };
     let json = serde_json::to_string_pretty(&report).map_err(std::io::Error::other)?;
     fs::write(folder.join("report.json"), json + "\n")?;
     let mut charts = Vec::new();

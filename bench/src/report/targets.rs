@@ -3,6 +3,7 @@
 use crate::figure::{F2, F3, Figure, Findings, Run, THALWEG};
 use crate::peers;
 use crate::report::outstanding;
+use crate::workloads::{ONE_WRITE, WRITE_AFTER_WRITE};
 
 /// Which way is better.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,21 +28,58 @@ pub(crate) struct Target {
     pub(crate) reach: f64,
     pub(crate) aim: f64,
     /// `None` when its figures were not measured.
-    pub(crate) value: Option<f64>,
+    pub(crate) value: Option<Measured>,
 }
 
-/// The median of a value over the runs of a subject whose workload begins like this.
-fn median(
-    findings: &Findings,
-    group: &str,
-    workload: &str,
-    subject: &str,
+/// A value of medians, and between what it lay in the runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Measured {
+    pub(crate) value: f64,
+    /// The least and the most, where runs of what is compared were made in turn.
+    pub(crate) spread: Option<(f64, f64)>,
+}
+
+impl From<f64> for Measured {
+    fn from(value: f64) -> Measured {
+        Measured { value, spread: None }
+    }
+}
+
+/// A figure, and what is taken from each of its runs.
+struct Side<'a> {
+    figure: &'a Figure,
     value: fn(&Run) -> f64,
-) -> Option<f64> {
-    let figure = findings.figures.iter().find(|figure| {
-        figure.group == group && figure.subject == subject && figure.workload.starts_with(workload)
-    });
-    figure.and_then(|figure| figure.median(value))
+}
+
+impl Side<'_> {
+    /// The figure of a subject whose workload begins like this.
+    fn find<'a>(
+        findings: &'a Findings,
+        group: &str,
+        workload: &str,
+        subject: &str,
+        value: fn(&Run) -> f64,
+    ) -> Option<Side<'a>> {
+        let figure = findings.figures.iter().find(|figure| {
+            figure.group == group && figure.subject == subject && figure.workload.starts_with(workload)
+        })?;
+        Some(Side { figure, value })
+    }
+
+    fn median(&self) -> Option<f64> {
+        self.figure.median(self.value)
+    }
+
+    /// This by that: the medians, and run by run.
+    fn by(&self, that: &Side<'_>) -> Option<Measured> {
+        let value = self.median()? / that.median()?;
+        let (ours, theirs) = (&self.figure.runs, &that.figure.runs);
+        let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| (self.value)(ours) / (that.value)(theirs));
+        let in_turn = ours.len() == theirs.len() && ours.len() > 1;
+        let spread = in_turn
+            .then(|| ratios.fold((f64::INFINITY, 0.0_f64), |(low, high), one| (low.min(one), high.max(one))));
+        Some(Measured { value, spread })
+    }
 }
 
 /// This project's server over a floor.
@@ -51,9 +89,20 @@ fn over(
     workload: &str,
     floor: &str,
     value: fn(&Run) -> f64,
-) -> Option<f64> {
-    let ours = median(findings, group, workload, THALWEG, value)?;
-    Some(ours / median(findings, group, workload, floor, value)?)
+) -> Option<Measured> {
+    let side = |subject| Side::find(findings, group, workload, subject, value);
+    side(THALWEG)?.by(&side(floor)?)
+}
+
+/// What delivering live costs over a floor: a run with consumers, less what its producer costs without any.
+fn delivered(findings: &Findings, version: &str) -> Option<Measured> {
+    let producer = "PutRecords 500 x 1 KiB at 40 a second, JSON";
+    let workload = format!("{producer}, delivered to 20 consumers, {version}");
+    let side = |workload: &str, subject, value| Side::find(findings, "fan-out", workload, subject, value);
+    let request = Run::cost_micros_per_request;
+    let alone = side(&format!("{producer}, no consumers"), THALWEG, request)?.median()?;
+    let with = side(&workload, THALWEG, request)?.median()?;
+    Some(((with - alone) / side(&workload, F3, request)?.median()?).into())
 }
 
 fn p99(run: &Run) -> f64 {
@@ -85,8 +134,11 @@ pub(crate) fn all(findings: &Findings) -> Vec<Target> {
         |name, unit, reach, aim, value| Target { name, better: Better::Higher, unit, reach, aim, value };
     let request = Run::cost_micros_per_request;
     let record = Run::cost_micros_per_record;
-    let put = |encoding: &str| format!("PutRecords 500 x 1 KiB, {encoding}, HTTP/1.1, 4 connections");
-    let get = "GetRecords 500 x 1 KiB at the tail, JSON";
+    let put = |encoding: &str, version: &str| {
+        let workload = format!("PutRecords 500 x 1 KiB, {encoding}, {version}, 4 connections");
+        over(findings, "put", &workload, F2, request)
+    };
+    let get = "GetRecords 500 x 1 KiB at the tail, JSON, HTTP/1.1";
     let stored = "GetRecords 500 x 1 KiB from disk, JSON";
     let one = "PutRecord 1 KiB, JSON, HTTP/1.1, 64 connections";
     let backlog = |version: &str| format!("SubscribeToShard, 20 consumers of a backlog, JSON, {version}");
@@ -100,82 +152,107 @@ pub(crate) fn all(findings: &Findings) -> Vec<Target> {
     let peer = |figure: &Figure| !figure.subject.starts_with(THALWEG);
     let rate = Run::records_per_second;
     let our_rate = best_peer(findings, |figure| figure.subject.starts_with(THALWEG));
-    let over_peers = |theirs: Option<f64>| Some(our_rate? / theirs?);
+    let over_peers = |theirs: Option<f64>| Some((our_rate? / theirs?).into());
     let over_logs = |value: fn(&Run) -> f64| {
         let levels = outstanding::levels(findings, value);
-        outstanding::at_their_best(&levels).map(outstanding::Level::ratio)
+        outstanding::at_their_best(&levels).map(|level| level.ratio().into())
     };
-    let delayed = |version: &str| {
-        let workload = delay(version);
-        let ours = median(findings, "delay", &workload, THALWEG, p99)?;
-        Some(ours / median(findings, "delay", &workload, "one durable write", p99)?)
-    };
+    let delayed = |version: &str, write: &str| over(findings, "delay", &delay(version), write, p99);
     let memory = |workload: &str, value: fn(&Run) -> f64| {
-        Some(median(findings, "memory", workload, THALWEG, value)? / f64::from(1 << 20))
+        let bytes = Side::find(findings, "memory", workload, THALWEG, value)?.median()?;
+        Some((bytes / f64::from(1 << 20)).into())
     };
     let weight =
         |name, reach, aim, value| Target { unit: Unit::Mebibytes, ..at_most(name, reach, aim, value) };
     vec![
         at_most(
-            "PutRecords 500 x 1 KiB, durable, JSON, over F2",
+            "PutRecords 500 x 1 KiB, durable, JSON, HTTP/1.1, over F2",
             2.0,
             1.4,
-            over(findings, "put", &put("JSON"), F2, request),
+            put("JSON", "HTTP/1.1"),
         ),
         at_most(
-            "PutRecords 500 x 1 KiB, durable, CBOR, over F2",
+            "PutRecords 500 x 1 KiB, durable, CBOR, HTTP/1.1, over F2",
             2.0,
             1.4,
-            over(findings, "put", &put("CBOR"), F2, request),
+            put("CBOR", "HTTP/1.1"),
         ),
+        at_most("the same, JSON, HTTP/2, over F2", 2.0, 1.4, put("JSON", "HTTP/2")),
+        at_most("the same, CBOR, HTTP/2, over F2", 2.0, 1.4, put("CBOR", "HTTP/2")),
         at_most("GetRecords at the tail, JSON, over F3", 2.5, 1.5, over(findings, "get", get, F3, request)),
         at_most(
             "catch-up GetRecords from disk, over the same at the tail",
             2.0,
             1.3,
-            median(findings, "catch-up", stored, THALWEG, record)
-                .zip(median(findings, "get", get, THALWEG, record))
-                .map(|(stored, tail)| stored / tail),
+            Side::find(findings, "catch-up", stored, THALWEG, record)
+                .zip(Side::find(findings, "get", get, THALWEG, record))
+                .and_then(|(stored, tail)| stored.by(&tail)),
         ),
         at_most(
-            "fan-out to 20 consumers, per delivered record, HTTP/1.1, over F3",
+            "fan-out to 20 consumers, per delivered record, of a backlog, HTTP/1.1, over F3",
             1.5,
             1.2,
             over(findings, "fan-out", &backlog("HTTP/1.1"), F3, record),
         ),
         at_most(
-            "fan-out to 20 consumers, per delivered record, HTTP/2, over F3",
+            "fan-out to 20 consumers, per delivered record, of a backlog, HTTP/2, over F3",
             1.5,
             1.2,
             over(findings, "fan-out", &backlog("HTTP/2"), F3, record),
+        ),
+        at_most(
+            "the same, live, less its producer, HTTP/1.1, over F3",
+            1.5,
+            1.2,
+            delivered(findings, "HTTP/1.1"),
+        ),
+        at_most(
+            "the same, live, less its producer, HTTP/2, over F3",
+            1.5,
+            1.2,
+            delivered(findings, "HTTP/2"),
         ),
         at_least(
             "PutRecord 1 KiB, 64 connections: requests per processor-second, of F2's",
             Unit::Percent,
             0.6,
             0.8,
-            over(findings, "put-record", one, F2, request).map(|ratio| 1.0 / ratio),
+            Side::find(findings, "put-record", one, F2, request)
+                .zip(Side::find(findings, "put-record", one, THALWEG, request))
+                .and_then(|(floor, ours)| floor.by(&ours)),
         ),
         at_most(
             "put-to-fan-out delay at 30 % load, p99, HTTP/1.1, over one durable write, p99",
             4.0,
             2.0,
-            delayed("HTTP/1.1"),
+            delayed("HTTP/1.1", ONE_WRITE),
         ),
         at_most(
             "put-to-fan-out delay at 30 % load, p99, HTTP/2, over one durable write, p99",
             4.0,
             2.0,
-            delayed("HTTP/2"),
+            delayed("HTTP/2", ONE_WRITE),
+        ),
+        at_most(
+            "the same, HTTP/1.1, over durable writes made one after the other, timed from their own beginning (decision 0056)",
+            4.0,
+            2.0,
+            delayed("HTTP/1.1", WRITE_AFTER_WRITE),
+        ),
+        at_most(
+            "the same, HTTP/2, over durable writes made one after the other",
+            4.0,
+            2.0,
+            delayed("HTTP/2", WRITE_AFTER_WRITE),
         ),
         at_least(
             "throughput with 10,000 shards, of that with 1 shard",
             Unit::Percent,
             0.7,
             0.9,
-            median(findings, "shards", many, THALWEG, rate)
-                .zip(median(findings, "shards", few, THALWEG, rate))
-                .map(|(many, few)| many / few),
+            Side::find(findings, "shards", many, THALWEG, rate)
+                .zip(Side::find(findings, "shards", few, THALWEG, rate))
+                .and_then(|(many, few)| many.by(&few)),
         ),
         at_least(
             "PutRecords records/s over the best Kinesis-compatible peer that stores durably",
@@ -228,10 +305,17 @@ impl Target {
     pub(crate) fn verdict(&self) -> &'static str {
         match self.value {
             None => "not measured",
-            Some(value) if self.meets(value, self.aim) => "aim",
-            Some(value) if self.meets(value, self.reach) => "reach",
+            Some(measured) if self.meets(measured.value, self.aim) => "aim",
+            Some(measured) if self.meets(measured.value, self.reach) => "reach",
             Some(_) => "**missed**",
         }
+    }
+
+    /// What was measured, as it is written.
+    pub(crate) fn measured(&self) -> String {
+        let Some(Measured { value, spread }) = self.value else { return "-".to_owned() };
+        let spread = spread.map(|(low, high)| format!(" ({} to {})", self.text(low), self.text(high)));
+        self.text(value) + &spread.unwrap_or_default()
     }
 
     /// A value as it is written.
@@ -262,7 +346,7 @@ mod tests {
     fn check(better: Better, value: f64, verdict: &str, text: &str) {
         let (reach, aim) = if better == Better::Lower { (2.0, 1.4) } else { (0.6, 0.8) };
         let unit = if better == Better::Lower { Unit::Times } else { Unit::Percent };
-        let target = Target { name: "", better, unit, reach, aim, value: Some(value) };
+        let target = Target { name: "", better, unit, reach, aim, value: Some(value.into()) };
         assert_eq!(target.verdict(), verdict);
         assert_eq!(target.text(value), text);
     }
@@ -307,7 +391,8 @@ mod tests {
         }];
         let targets = all(&Findings { figures, provenance, ..Findings::default() });
         let value = |words: &str| {
-            targets.iter().find(|target| target.name.ends_with(words)).expect("it is there").value
+            let target = targets.iter().find(|target| target.name.ends_with(words)).expect("it is there");
+            target.value.map(|measured| measured.value)
         };
         assert_eq!(value("peer that stores durably"), Some(30.0));
         assert_eq!(value("peer of any kind"), Some(10.0));
@@ -327,6 +412,8 @@ mod tests {
         };
         let figures = vec![figure(THALWEG, &[9.0, 3.0, 4.0]), figure(F2, &[2.0, 1.0, 100.0])];
         let findings = Findings { figures, ..Findings::default() };
-        assert_eq!(all(&findings)[0].value, Some(2.0));
+        let targets = all(&findings);
+        assert_eq!(targets[0].value, Some(Measured { value: 2.0, spread: Some((0.04, 4.5)) }));
+        assert_eq!(targets[0].measured(), "2x (0.04x to 4.5x)");
     }
 }

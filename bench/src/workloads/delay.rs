@@ -33,8 +33,8 @@ const NO_STAMP: &str = "0000000000000000000";
 const FAN_OUT_SECONDS_MIN: f64 = 10.0;
 /// What is written to the disk alone: when it is due, and as soon as the last one is done. What makes the machine stand
 /// still keeps many of the former waiting, and of the latter one.
-const ONE_WRITE: &str = "one durable write";
-const WRITE_AFTER_WRITE: &str = "one durable write after the other";
+pub(crate) const ONE_WRITE: &str = "one durable write";
+pub(crate) const WRITE_AFTER_WRITE: &str = "one durable write after the other";
 /// The file that it goes to, again and again.
 const FILE_BYTES: u64 = 256 << 20;
 
@@ -126,7 +126,7 @@ async fn one(bench: &Bench<'_>, way: Way) -> (Run, Histogram) {
     };
     let run = match way {
         Way::FanOut(version) => {
-            let request = listen::subscription(&arns[0], "LATEST");
+            let request = listen::subscription(Encoding::Json, &arns[0], "LATEST");
             let enough = Enough::Records(schedule.count());
             let look = Some(Rc::new(look) as Rc<listen::Look>);
             let listeners = Listeners::open(subject.address(), version, vec![request], enough, look).await;

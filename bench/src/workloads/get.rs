@@ -22,13 +22,17 @@ const SECONDS_MAX: f64 = 20.0;
 /// The chapter.
 pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
     let mut figures = Vec::new();
-    for encoding in [Encoding::Json, Encoding::Cbor] {
-        if bench.options.quick && encoding != Encoding::Json {
-            continue;
-        }
+    let cases = [
+        (Encoding::Json, Version::Http1),
+        (Encoding::Cbor, Version::Http1),
+        (Encoding::Json, Version::Http2(LANES)),
+        (Encoding::Cbor, Version::Http2(LANES)),
+    ];
+    for (encoding, version) in cases.into_iter().take(if bench.options.quick { 1 } else { cases.len() }) {
         let workload = format!(
-            "GetRecords {BATCH} x 1 KiB at the tail, {}, HTTP/1.1, {LANES} connections",
-            encoding.name()
+            "GetRecords {BATCH} x 1 KiB at the tail, {}, {}, {LANES} connections",
+            encoding.name(),
+            version.name()
         );
         let mut thalweg = Figure::new("get", &workload, THALWEG);
         let mut f3 = Figure::new("get", &workload, F3);
@@ -39,16 +43,13 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
             subject.create_stream("read", 1).await;
             fill(&subject, encoding, "read", BATCHES).await;
             let requests = pass(&subject, encoding, "read").await;
-            add(
-                &mut thalweg,
-                put::closed_counted(counts, &subject, Version::Http1, LANES, &requests, until).await,
-            );
+            add(&mut thalweg, put::closed_counted(counts, &subject, version, LANES, &requests, until).await);
             drop(subject);
             let floors: Rc<[Request]> =
                 requests.iter().map(|request| request.for_floor(encoding, length(request))).collect();
             add(
                 &mut f3,
-                put::closed_counted(counts, &bench.floor("f3"), Version::Http1, LANES, &floors, until).await,
+                put::closed_counted(counts, &bench.floor("f3"), version, LANES, &floors, until).await,
             );
         }
         figures.extend([thalweg, f3]);

@@ -52,8 +52,7 @@ async fn shards(bench: &Bench<'_>, figures: &mut Vec<Figure>) {
     for shards in SHARDS {
         let subject = bench.thalweg();
         subject.create_stream("put", *shards).await;
-        let run =
-            put::closed(&subject, Version::Http1, LANES, &requests, Until::seconds(bench.seconds())).await;
+        let run = put::closed(&subject, Version::Http1, LANES, &requests, put::steady(bench)).await;
         figures.push(figure(GROUP, &format!("{shards} shards: put"), put::drained(run)));
         after_load(bench, subject, GROUP, &format!("{shards} shards"), figures).await;
     }
@@ -96,8 +95,8 @@ fn fits(bench: &Bench<'_>, bytes: u64) -> bool {
     volume.f_bavail * volume.f_frsize > bytes + reserve + SLACK_BYTES
 }
 
-/// Kills the server and starts it again: how long that takes, and what it needs then.
-async fn after_load(
+/// Kills the server and starts it again: how long that takes.
+fn restart(
     bench: &Bench<'_>,
     subject: Subject,
     group: &'static str,
@@ -105,8 +104,20 @@ async fn after_load(
     figures: &mut Vec<Figure>,
 ) -> Subject {
     let (subject, elapsed) = bench.kill_and_start(subject);
-    let restart = Run { seconds: elapsed.as_secs_f64(), requests: 1, ..Run::default() };
-    figures.push(figure(group, &format!("{what}: restart"), restart));
+    let run = Run { seconds: elapsed.as_secs_f64(), requests: 1, ..Run::default() };
+    figures.push(figure(group, &format!("{what}: restart"), run));
+    subject
+}
+
+/// The same, and what it needs then.
+async fn after_load(
+    bench: &Bench<'_>,
+    subject: Subject,
+    group: &'static str,
+    what: &str,
+    figures: &mut Vec<Figure>,
+) -> Subject {
+    let subject = restart(bench, subject, group, what, figures);
     tokio::time::sleep(REST).await;
     let (resident_bytes, resident_peak_bytes) = meter::resident_bytes(&subject.server.processes());
     let memory = Run { seconds: REST.as_secs_f64(), resident_bytes, resident_peak_bytes, ..Run::default() };
@@ -116,14 +127,17 @@ async fn after_load(
 
 async fn consumers(bench: &Bench<'_>, figures: &mut Vec<Figure>) {
     const GROUP: &str = "growth-consumers";
-    let alone = live::of_server(bench, Version::Http1, 0).await.0;
+    let alone = live::of_server(bench, Version::Http1, 0).await.run;
     for consumers in CONSUMERS {
-        let mut run = live::of_server(bench, Version::Http1, *consumers).await.0;
+        let live::Delivered { mut run, subject, .. } =
+            live::of_server(bench, Version::Http1, *consumers).await;
         let memory = Run { note: None, ..run.clone() };
         // What the same producer costs without consumers.
-        let producer = alone.cost_seconds / alone.requests as f64 * run.requests as f64;
-        run.cost_seconds = (run.cost_seconds - producer).max(0.0);
+        let part = run.requests as f64 / alone.requests as f64;
+        run.cost_seconds = (run.cost_seconds - alone.cost_seconds * part).max(0.0);
+        run.server_seconds = (run.server_seconds - alone.server_seconds * part).max(0.0);
         figures.push(figure(GROUP, &format!("{consumers} consumers: fan-out"), run));
         figures.push(figure(GROUP, &format!("{consumers} consumers: memory"), memory));
+        restart(bench, subject, GROUP, &format!("{consumers} consumers"), figures);
     }
 }

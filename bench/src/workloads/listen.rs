@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::bodies::Encoding;
+use crate::bodies::{self, Encoding};
 use crate::load::{Counter, Pool, Request, Version};
 use crate::workloads::subject::Subject;
 
@@ -123,11 +123,12 @@ pub(crate) async fn register(subject: &Subject, stream: &str, count: usize) -> V
     consumers
 }
 
-/// SubscribeToShard of the first shard, in JSON, from `LATEST` or `TRIM_HORIZON` on.
-pub(crate) fn subscription(consumer: &str, from: &str) -> Request {
-    let body = format!(
-        "{{\"ConsumerARN\":\"{consumer}\",\"ShardId\":\"shardId-000000000000\",\
-         \"StartingPosition\":{{\"Type\":\"{from}\"}}}}"
-    );
-    Request::kinesis("SubscribeToShard", Encoding::Json, body.as_bytes())
+/// SubscribeToShard of the first shard, from `LATEST` or `TRIM_HORIZON` on.
+pub(crate) fn subscription(encoding: Encoding, consumer: &str, from: &str) -> Request {
+    let members = [
+        ("ConsumerARN", consumer.into()),
+        ("ShardId", "shardId-000000000000".into()),
+        ("StartingPosition", serde_json::json!({"Type": from})),
+    ];
+    Request::kinesis("SubscribeToShard", encoding, &bodies::flat(encoding, &members))
 }

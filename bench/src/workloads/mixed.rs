@@ -41,7 +41,7 @@ async fn one(bench: &Bench<'_>) -> Run {
     let mut pool = Pool::connect(subject.address(), Version::Http1, LANES).await;
     pool.open(&puts, RATE, 0.5).await;
     let wanted = Schedule::new(RATE, bench.seconds()).count() * BATCH as u64;
-    let requests = arns.iter().map(|arn| listen::subscription(arn, "LATEST")).collect();
+    let requests = arns.iter().map(|arn| listen::subscription(Encoding::Json, arn, "LATEST")).collect();
     let enough = Enough::Records(wanted);
     let listeners = Listeners::open(subject.address(), Version::Http1, requests, enough, None).await;
     let iterator = poll::latest(&subject, "mixed").await;

@@ -23,6 +23,7 @@ use std::path::Path;
 
 use crate::figure::Findings;
 use crate::options::Options;
+pub(crate) use crate::workloads::delay::{ONE_WRITE, WRITE_AFTER_WRITE};
 use crate::workloads::subject::Bench;
 
 /// Runs every chapter that was asked for, of the server at `thalweg` and of the floors.

@@ -13,6 +13,9 @@ use crate::load::Request;
 use crate::options::Options;
 use crate::process::Server;
 
+/// The shortest time of a run of `--quick`.
+const QUICK_SECONDS: f64 = 2.5;
+
 /// How runs are made.
 pub(crate) struct Bench<'a> {
     pub(crate) options: &'a Options,
@@ -43,12 +46,12 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn runs(&self) -> usize {
-        if self.options.quick { 1 } else { self.options.runs }
+        if self.options.quick { 1 } else { self.options.runs.into() }
     }
 
     /// The shortest time of a run.
     pub(crate) fn seconds(&self) -> f64 {
-        if self.options.quick { self.options.seconds.min(2.5) } else { self.options.seconds }
+        if self.options.quick { QUICK_SECONDS } else { self.options.seconds }
     }
 
     /// Whether system calls are counted after the run of this number: once is enough, they hardly vary.

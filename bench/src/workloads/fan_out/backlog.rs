@@ -23,13 +23,22 @@ const ROUNDS_MAX: usize = 24;
 const ROUND_PAUSE: Duration = Duration::from_millis(1200);
 
 /// All subjects with this many consumers.
-pub(super) async fn run(bench: &Bench<'_>, version: Version, consumers: usize) -> Vec<Figure> {
-    let workload = format!("SubscribeToShard, {consumers} consumers of a backlog, JSON, {}", shape(version));
+pub(super) async fn run(
+    bench: &Bench<'_>,
+    encoding: Encoding,
+    version: Version,
+    consumers: usize,
+) -> Vec<Figure> {
+    let workload = format!(
+        "SubscribeToShard, {consumers} consumers of a backlog, {}, {}",
+        encoding.name(),
+        shape(version)
+    );
     let mut thalweg = Figure::new("fan-out", &workload, THALWEG);
     let mut f3 = Figure::new("fan-out", &workload, F3);
     for _ in 0..bench.runs() {
         let subject = bench.thalweg();
-        let (run, frames) = of_server(bench, &subject, version, consumers).await;
+        let (run, frames) = of_server(bench, &subject, encoding, version, consumers).await;
         add(&mut thalweg, run);
         drop(subject);
         add(&mut f3, of_floor(bench, version, consumers, frames).await);
@@ -47,6 +56,7 @@ struct Frames {
 async fn of_server(
     bench: &Bench<'_>,
     subject: &Subject,
+    encoding: Encoding,
     version: Version,
     consumers: usize,
 ) -> (Run, Frames) {
@@ -54,11 +64,11 @@ async fn of_server(
     let arns = listen::register(subject, "read", 1 + consumers * ROUNDS_MAX).await;
     get::fill(subject, Encoding::Json, "read", BATCHES).await;
     let (first, others) = arns.split_first().expect("one more than the rounds need");
-    let frames = frames(subject, version, first).await;
+    let frames = frames(subject, encoding, version, first).await;
     let mut total = Run::default();
     for arns in others.chunks(consumers) {
         tokio::time::sleep(ROUND_PAUSE).await;
-        let requests = arns.iter().map(|arn| listen::subscription(arn, "TRIM_HORIZON")).collect();
+        let requests = arns.iter().map(|arn| listen::subscription(encoding, arn, "TRIM_HORIZON")).collect();
         total = sum(total, round(subject, version, requests, Enough::Records(RECORDS)).await);
         if total.seconds >= bench.seconds() {
             break;
@@ -68,13 +78,13 @@ async fn of_server(
 }
 
 /// What a consumer gets: one reads all, alone.
-async fn frames(subject: &Subject, version: Version, consumer: &str) -> Frames {
+async fn frames(subject: &Subject, encoding: Encoding, version: Version, consumer: &str) -> Frames {
     let events = Rc::new(RefCell::new(Counter::new(b"MillisBehindLatest")));
     let counter = Rc::clone(&events);
     let look: Rc<listen::Look> = Rc::new(move |bytes: &[u8]| {
         counter.borrow_mut().feed(bytes);
     });
-    let requests = vec![listen::subscription(consumer, "TRIM_HORIZON")];
+    let requests = vec![listen::subscription(encoding, consumer, "TRIM_HORIZON")];
     let enough = Enough::Records(RECORDS);
     let listeners = Listeners::open(subject.address(), version, requests, enough, Some(look)).await;
     let bytes = listeners.finish().await.1;

@@ -11,7 +11,7 @@ use crate::workloads::fan_out::shape;
 use crate::workloads::get::{BATCH, RECORD_BYTES};
 use crate::workloads::listen::{self, Enough, Listeners};
 use crate::workloads::put;
-use crate::workloads::subject::{Bench, add};
+use crate::workloads::subject::{Bench, Subject, add};
 
 /// PutRecords a second: 20 MB/s, so that fifty consumers get 1 GB/s (and 1.4 GB/s of JSON).
 const RATE: f64 = 40.0;
@@ -24,7 +24,7 @@ const WARM_UP_SECONDS: f64 = 0.5;
 pub(super) async fn producer_alone(bench: &Bench<'_>) -> Vec<Figure> {
     let mut thalweg = Figure::new("fan-out", &format!("{}, no consumers", producer()), THALWEG);
     for _ in 0..bench.runs() {
-        add(&mut thalweg, of_server(bench, Version::Http1, 0).await.0);
+        add(&mut thalweg, of_server(bench, Version::Http1, 0).await.run);
     }
     vec![thalweg]
 }
@@ -40,7 +40,7 @@ pub(super) async fn run(bench: &Bench<'_>, version: Version, consumers: usize) -
     let mut thalweg = Figure::new("fan-out", &workload, THALWEG);
     let mut f3 = Figure::new("fan-out", &workload, F3);
     for _ in 0..bench.runs() {
-        let (run, bytes) = of_server(bench, version, consumers).await;
+        let Delivered { run, bytes, .. } = of_server(bench, version, consumers).await;
         let frame_bytes = bytes / consumers as u64 / run.requests;
         add(&mut thalweg, run);
         add(&mut f3, of_floor(bench, version, consumers, frame_bytes).await);
@@ -52,19 +52,29 @@ fn requests_of_run(bench: &Bench<'_>) -> u64 {
     (RATE * bench.seconds()).ceil() as u64
 }
 
-/// The run, and the bytes that all consumers received.
+/// What became of one run of the server.
+pub(in crate::workloads) struct Delivered {
+    pub(in crate::workloads) run: Run,
+    /// What all consumers received.
+    bytes: u64,
+    /// Still there.
+    pub(in crate::workloads) subject: Subject,
+}
+
+/// A producer, and so many consumers.
 pub(in crate::workloads) async fn of_server(
     bench: &Bench<'_>,
     version: Version,
     consumers: usize,
-) -> (Run, u64) {
+) -> Delivered {
     let subject = bench.thalweg();
     subject.create_stream("live", 1).await;
     let arns = listen::register(&subject, "live", consumers).await;
     let puts = put::requests(Encoding::Json, "live", BATCH, RECORD_BYTES);
     let mut pool = Pool::connect(subject.address(), Version::Http1, PRODUCER_LANES).await;
     pool.open(&puts, RATE, WARM_UP_SECONDS).await;
-    let requests: Vec<Request> = arns.iter().map(|arn| listen::subscription(arn, "LATEST")).collect();
+    let requests: Vec<Request> =
+        arns.iter().map(|arn| listen::subscription(Encoding::Json, arn, "LATEST")).collect();
     let enough = Enough::Records(requests_of_run(bench) * BATCH as u64);
     let listeners = Listeners::open(subject.address(), version, requests, enough, None).await;
     let (mut received, mut put_bytes) = (0, 0);
@@ -80,7 +90,7 @@ pub(in crate::workloads) async fn of_server(
         work
     })
     .await;
-    (put::drained_of(run, put_bytes), received)
+    Delivered { run: put::drained_of(run, put_bytes), bytes: received, subject }
 }
 
 async fn of_floor(bench: &Bench<'_>, version: Version, consumers: usize, frame_bytes: u64) -> Run {

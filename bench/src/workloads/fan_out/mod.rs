@@ -1,28 +1,35 @@
-//! SubscribeToShard: a backlog that many consumers read at once, and records that are delivered as they are put.
+//! SubscribeToShard: a backlog that many consumers read at once, and records that are delivered as they are put. Consumers
+//! have a connection each, over either version of HTTP.
 
 mod backlog;
 pub(in crate::workloads) mod live;
 
+use crate::bodies::Encoding;
 use crate::figure::Figure;
 use crate::load::Version;
 use crate::workloads::subject::Bench;
 
-/// Connections over which the streams of HTTP/2 go.
-const HTTP2_CONNECTIONS: usize = 4;
+/// The versions of HTTP, for so many consumers.
+fn versions(consumers: usize) -> [Version; 2] {
+    [Version::Http1, Version::Http2(consumers)]
+}
 
 /// The chapter.
 pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
-    let versions = [Version::Http1, Version::Http2(HTTP2_CONNECTIONS)];
+    const CONSUMERS: usize = 20;
     let mut figures = Vec::new();
-    for version in versions {
-        figures.extend(backlog::run(bench, version, 20).await);
-        if bench.options.quick {
-            return figures;
-        }
+    for version in versions(CONSUMERS) {
+        figures.extend(backlog::run(bench, Encoding::Json, version, CONSUMERS).await);
+    }
+    if bench.options.quick {
+        return figures;
+    }
+    for version in versions(CONSUMERS) {
+        figures.extend(backlog::run(bench, Encoding::Cbor, version, CONSUMERS).await);
     }
     figures.extend(live::producer_alone(bench).await);
-    for version in versions {
-        for consumers in [1, 20, 50] {
+    for consumers in [1, CONSUMERS, 50] {
+        for version in versions(consumers) {
             figures.extend(live::run(bench, version, consumers).await);
         }
     }
@@ -31,8 +38,5 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
 
 /// How consumers connect, for the report.
 fn shape(version: Version) -> String {
-    match version {
-        Version::Http1 => format!("{}, a connection each", version.name()),
-        Version::Http2(connections) => format!("{}, {connections} connections", version.name()),
-    }
+    format!("{}, a connection each", version.name())
 }
