@@ -51,13 +51,12 @@ pub(crate) fn report(
          bound: a server that hashes keys side by side and writes segments past the cache may cost less. F3 sends prepared answers or frames from memory. \
          *Bytes written* and *read* are those that the kernel accounts to the server's processes (`/proc/PID/io`), \
          without the file system's own journal.\n\n\
-         *Steady state*: for PutRecords, also over few and many shards and for memory under load, the server and F2 are \
+         *Steady state*: for PutRecords, also over few and many shards, in the growth against shards and for memory under load, the server and F2 are \
          warmed up by one capacity of the server's write-ahead ring (512 MiB) and measured for at least three more, \
-         unless they take less than 60 MB/s. For PutRecord and the delay, which would need minutes for that, PutRecords \
+         unless they take less than 60 MB/s. For PutRecord, the delay, live fan-out and everything at once, which would need minutes for that, PutRecords \
          fills the server's ring twice over, and then they are measured for the time above; the delay with fan-out for at \
          least ten seconds, and the durable write that it is compared with half before and half after it, while no server \
-         runs, and at 30 % of its own rate, too. Everything at once, live \
-         fan-out and growth against shards and consumers have half a second of load before that time. Where puts \
+         runs, and at 30 % of its own rate, too. Reads from disk begin half a second before they are measured. Where puts \
          last for two seconds or more and the device was given less than 90 % of twice their data (ring and segments), \
          a note says that the backlog grew; the ring's padding may hide that for calls of one record.\n\n\
          ## The figures to beat\n\n",

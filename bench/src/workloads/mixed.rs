@@ -36,6 +36,7 @@ pub(crate) async fn run(bench: &Bench<'_>) -> Vec<Figure> {
 async fn one(bench: &Bench<'_>) -> Run {
     let subject = bench.thalweg();
     subject.create_stream("mixed", 1).await;
+    put::go_around_the_ring(&subject, "mixed").await;
     let arns = listen::register(&subject, "mixed", SUBSCRIBERS).await;
     let puts = put::requests(Encoding::Json, "mixed", BATCH, RECORD_BYTES);
     let mut pool = Pool::connect(subject.address(), Version::Http1, LANES).await;

@@ -69,6 +69,7 @@ pub(in crate::workloads) async fn of_server(
 ) -> Delivered {
     let subject = bench.thalweg();
     subject.create_stream("live", 1).await;
+    put::go_around_the_ring(&subject, "live").await;
     let arns = listen::register(&subject, "live", consumers).await;
     let puts = put::requests(Encoding::Json, "live", BATCH, RECORD_BYTES);
     let mut pool = Pool::connect(subject.address(), Version::Http1, PRODUCER_LANES).await;
