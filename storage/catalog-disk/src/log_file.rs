@@ -120,9 +120,18 @@ impl LogFile {
         // what the device never took: the first become durable here, and the second are forgotten.
         file.sync().await?;
         file.drop_cache(0, bytes);
-        // Read through another handle: the alignment of this one may have changed with the file system.
+        // Read through another handle: the alignment of this one may have changed with the file system. And twice: a
+        // wrong bit in the last batch would make a torn write of it, which is dropped.
         let mut content = vec![0; usize::try_from(bytes).expect("log files are bounded")];
-        disk.open(path, Access::ReadOnly).await?.read(0, &mut content).await?;
+        let mut again = content.clone();
+        let reader = disk.open(path, Access::ReadOnly).await?;
+        reader.read(0, &mut content).await?;
+        reader.drop_cache(0, bytes);
+        reader.read(0, &mut again).await?;
+        if let Some(at) = content.iter().zip(&again).position(|(one, other)| one != other) {
+            let what = "two reads of it differ; a start may find it right".to_owned();
+            return Err(OpenError::Corrupt { path: path.to_owned(), offset: at as u64, what });
+        }
         let Header { block, lineage, length } = read_header(path, &content)?;
         if bytes < length {
             // Batches, and those that would tell of them, may be gone alike: only this shows it.

@@ -167,10 +167,11 @@ pub(crate) async fn replay(
     largest_batch: u64,
 ) -> Result<Replay, OpenError> {
     let mut found = Replay::nothing(start, slots.len());
-    let mut reader = None;
-    if start.generation > 0 {
-        reader = Some(SlotReader::new(&slots[start.slot as usize]));
-    }
+    let reader_at =
+        |head: &LogPoint| (head.generation > 0).then(|| SlotReader::new(&slots[head.slot as usize]));
+    let mut reader = reader_at(&start);
+    // A read may be wrong where the disk is right, and what it hides may have been answered.
+    let mut looks_again = false;
     loop {
         let head = found.head;
         let here = match &mut reader {
@@ -184,12 +185,27 @@ pub(crate) async fn replay(
                     let slot = reader.as_ref().expect("just set").slot.index;
                     (slot, FIRST_BATCH, place)
                 }
-                None => break,
+                None if looks_again => break,
+                None => {
+                    looks_again = true;
+                    reader = reader_at(&head);
+                    continue;
+                }
             },
             place => (head.slot, head.offset, place),
         };
         match place {
             Place::Batch(header, bytes) => {
+                if looks_again {
+                    let (file, position) = (slot::path(slot), header.position);
+                    tracing::warn!(
+                        file,
+                        offset,
+                        position,
+                        "a batch was read wrongly, and rightly when read again"
+                    );
+                    looks_again = false;
+                }
                 found.head = LogPoint {
                     position: header.position,
                     epoch: header.epoch,
@@ -203,9 +219,13 @@ pub(crate) async fn replay(
                     found.batches.push(Batch::new(found.head, bytes, header.entries));
                 }
             }
-            Place::Torn(at, what) => {
+            Place::Torn(at, what) if looks_again => {
                 found.torn = Some((slot::path(slot), at, what));
                 break;
+            }
+            Place::Torn(..) => {
+                looks_again = true;
+                reader = reader_at(&head);
             }
             Place::Nothing => unreachable!("a slot is next only for what is in it"),
         }
@@ -331,6 +351,7 @@ mod tests {
 
     /// A ring in the making: batches are laid down one behind the other, each as the test wants it.
     struct Ring {
+        disk: SimulatedDisk,
         slots: Vec<Arc<Slot>>,
         head: LogPoint,
     }
@@ -350,7 +371,7 @@ mod tests {
                 }
                 slots
             });
-            Ring { slots, head: LogPoint::ORIGIN }
+            Ring { disk, slots, head: LogPoint::ORIGIN }
         }
 
         /// The log goes on in this slot.
@@ -489,6 +510,30 @@ mod tests {
             let torn = ring.replay().expect("nothing says that it was durable").torn;
             assert!(torn.is_some_and(|(file, ..)| file == slot::path(0)), "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_read_that_is_wrong_drops_nothing() {
+        let ring = ring_with(|ring| ring.write(|_| {}));
+        let mut wrong = 0;
+        for nth in 1.. {
+            let mut has_struck = false;
+            for bit in (0..8 * SLOT_BYTES).step_by(101) {
+                ring.disk.flip_nth_read(nth, bit);
+                let replay = ring.replay();
+                has_struck = ring.disk.clear_faults() == 0;
+                wrong += u32::from(has_struck);
+                // A refusal harms nothing: the next start reads again.
+                assert!(
+                    replay.is_err() || replay.is_ok_and(|found| found.batches.len() == 5),
+                    "read {nth}, bit {bit}"
+                );
+            }
+            if !has_struck {
+                break;
+            }
+        }
+        assert!(wrong > 1000);
     }
 
     #[test]

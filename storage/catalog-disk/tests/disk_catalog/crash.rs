@@ -270,7 +270,8 @@ fn a_lying_disk_gives_an_older_state_or_a_refusal() {
 /// After a failed sync the kernel shows what the device never took. A start must not show it to anyone.
 #[test]
 fn what_only_the_cache_holds_is_not_served() {
-    let machine = Machine::new(0);
+    // A schedule in which nothing confirms the commit before the crash: the device would have the confirmation alone.
+    let machine = Machine::new(1);
     machine.spawn.block_on(async {
         let catalog = machine.open().await;
         commit(&catalog, vec![put("kept", "1")]).await;

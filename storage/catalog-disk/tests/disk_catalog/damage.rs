@@ -109,6 +109,41 @@ fn a_flipped_bit_in_the_last_batch_looks_like_a_torn_write_until_it_is_confirmed
     assert_eq!(outcomes.refused, refused + 512, "{outcomes:?}");
 }
 
+#[test]
+fn a_read_that_is_wrong_drops_nothing() {
+    let machine = Machine { settings: TINY, ..Machine::new(7) };
+    let rows = machine.spawn.block_on(async {
+        let catalog = machine.open().await;
+        commit(&catalog, vec![put("first", "1")]).await;
+        machine.spawn.run_until_idle();
+        // The last commit is not confirmed.
+        machine.disk.stop_at_call(2);
+        commit(&catalog, vec![put("last", "1")]).await;
+        everything(&catalog).await
+    });
+    let crashed = machine.crash(Crash::PowerNothing);
+    let (mut right, mut refused) = (0, 0);
+    for nth in 1.. {
+        let mut has_struck = false;
+        for bit in (0..8 * TINY.log_bytes_initial).step_by(101) {
+            let started = Machine { settings: TINY, ..crashed.copy() };
+            started.disk.flip_nth_read(nth, bit);
+            let opened = started.spawn.block_on(started.try_open());
+            has_struck = started.disk.clear_faults() == 0;
+            let Ok(catalog) = opened else {
+                refused += 1;
+                continue;
+            };
+            right += 1;
+            assert_eq!(started.spawn.block_on(everything(&catalog)), rows, "read {nth}, bit {bit}");
+        }
+        if !has_struck {
+            break;
+        }
+    }
+    assert!(right > 0 && refused > 1000, "{right} right, {refused} refused");
+}
+
 /// Damages a small catalog and expects a refusal in these words.
 fn check_refused(damage: impl FnOnce(&SimulatedDisk), expected: &str) {
     let (machine, _) = small_catalog();
