@@ -356,6 +356,7 @@ impl StreamRow {
                 None => None,
                 Some(change) => Some(change.into_change()?),
             },
+            frozen_horizon: None,
             is_held_up: false,
         })
     }

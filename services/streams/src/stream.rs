@@ -38,7 +38,10 @@ pub(crate) struct Stream {
     pub(crate) consumers: Arc<Consumers>,
     /// What is under way; it decides the status.
     pub(crate) change: Option<Change>,
-    /// The last attempt to finish it failed, and when the next one succeeds nobody knows. In memory only.
+    /// While retention changes nothing more grows too old: what arrived before this is gone, and what arrived later is
+    /// not, whatever the time. In memory only.
+    pub(crate) frozen_horizon: Option<Timestamp>,
+    /// The last attempt to finish the change failed, and when the next one succeeds nobody knows. In memory only.
     pub(crate) is_held_up: bool,
 }
 
@@ -60,7 +63,8 @@ impl Stream {
 
     /// What arrived before this is gone, as of `now` ([`crate::service::Streams::expiry_now`]).
     pub(crate) fn horizon(&self, now: Timestamp) -> Timestamp {
-        now.minus(self.retention())
+        let horizon = now.minus(self.retention());
+        self.frozen_horizon.map_or(horizon, |frozen| horizon.min(frozen))
     }
 
     /// How many shards it may have open soon: what the account's shard limit counts.
@@ -98,6 +102,7 @@ pub(crate) mod tests {
             shards: Arc::default(),
             consumers: Arc::default(),
             change: None,
+            frozen_horizon: None,
             is_held_up: false,
         }
     }

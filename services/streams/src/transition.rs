@@ -427,6 +427,16 @@ impl Changing {
         self.stream = self.entry.stream();
     }
 
+    /// From here on nothing more grows too old, until another state is committed or [`Changing::thaw_horizon`].
+    pub(crate) fn freeze_horizon(&mut self, now: Timestamp) {
+        let frozen_horizon = Some(self.stream.horizon(now));
+        self.publish(Stream { frozen_horizon, ..(*self.stream).clone() });
+    }
+
+    pub(crate) fn thaw_horizon(&mut self) {
+        self.publish(Stream { frozen_horizon: None, ..(*self.stream).clone() });
+    }
+
     /// Tells whoever waits for the end of what is under way that it could not be finished for now.
     fn hold_up(&mut self, error: &StepError) {
         log_step_error(&self.stream, error);

@@ -63,6 +63,7 @@ pub(crate) async fn run(streams: &Streams, input: CreateStreamInput) -> Result<(
         shards: Arc::new(ShardMap::default()),
         consumers: Arc::default(),
         change: Some(streams.begin(ChangeKind::Create { shards })),
+        frozen_horizon: None,
         is_held_up: false,
     };
     let writes = vec![

@@ -54,6 +54,25 @@ pub(super) async fn change_retention(
     // In this order: a clock that jumps in between is later than `believed`.
     let believed = streams.expiry_now();
     let doubted = streams.journal.doubts_clock();
+    // What grew too old by the old period while this goes on would be back by a longer one.
+    changing.freeze_horizon(believed);
+    let outcome = trim_and_change(streams, &mut changing, &stream, hours, believed, doubted).await;
+    if outcome.is_err() {
+        changing.thaw_horizon();
+        return outcome;
+    }
+    streams.carry_on(changing).await;
+    Ok(())
+}
+
+async fn trim_and_change(
+    streams: &Streams,
+    changing: &mut Changing,
+    stream: &Stream,
+    hours: u32,
+    believed: Timestamp,
+    doubted: bool,
+) -> Result<(), Failure> {
     // A clock in doubt is ahead: where even by it nothing is too old, the change harms nothing.
     let now = if doubted { streams.now() } else { believed };
     let cutoff = now.minus(hours_long(hours.min(stream.retention_hours)));
@@ -61,17 +80,16 @@ pub(super) async fn change_retention(
         tracing::error!(stream = %stream.name, %error, "retention was not changed");
         errors::internal_failure()
     };
-    let trims = trims(streams, &stream, cutoff).await.map_err(|error| failed(error.into()))?;
+    let trims = trims(streams, stream, cutoff).await.map_err(|error| failed(error.into()))?;
     if !trims.is_empty() {
         if doubted {
             return Err(errors::clock_in_doubt(stream.name.as_str(), now));
         }
         streams.journal.trim(&trims).await.map_err(|error| failed(error.into()))?;
     }
-    let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..(*stream).clone() };
-    streams.accept(&mut changing, next, Vec::new()).await?;
+    let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..stream.clone() };
+    streams.accept(changing, next, Vec::new()).await?;
     streams.journal.set_retention(stream.id, hours_long(hours));
-    streams.carry_on(changing).await;
     Ok(())
 }
 
