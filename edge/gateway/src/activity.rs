@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::Settings;
-use crate::settings::{ANSWER_PROGRESS_BYTES, CROWDED_HASTE};
+use crate::settings::{ANSWER_PROGRESS_BYTES, CROWDED_HASTE, TURN_BYTES_MAX};
 
 /// What a connection has done so far. Written by the stream and the requests, read by the watch.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     pub(crate) bytes_read: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
+    /// What had been read when the connection's turn on its thread began.
+    turn_from: AtomicU64,
     /// Whether there is something to write that the client does not take.
     pub(crate) blocked: AtomicBool,
     requests: AtomicU64,
@@ -26,6 +28,17 @@ impl Activity {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    /// The connection has its turn.
+    pub(crate) fn begin_turn(&self) {
+        self.turn_from.store(self.bytes_read.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Whether it has read as much as it may in one turn.
+    pub(crate) fn has_had_its_turn(&self) -> bool {
+        let read = self.bytes_read.load(Ordering::Relaxed) - self.turn_from.load(Ordering::Relaxed);
+        read >= TURN_BYTES_MAX
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -116,7 +116,10 @@ async fn drive<C>(
     loop {
         let event = tokio::select! {
             biased;
-            outcome = poll_fn(|context| poll(connection.as_mut(), context)) => {
+            outcome = poll_fn(|context| {
+                activity.begin_turn();
+                poll(connection.as_mut(), context)
+            }) => {
                 if let Err(error) = outcome {
                     tracing::debug!("a connection ended early: {error}");
                 }

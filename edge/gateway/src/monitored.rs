@@ -1,7 +1,8 @@
 //! A byte stream that counts, and that can be looked at before it is read.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -65,6 +66,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Monitored<I> {
             this.ahead_start += count;
             return Poll::Ready(Ok(()));
         }
+        if this.activity.has_had_its_turn() {
+            // Wakes this task when everyone else who is ready has had a turn, and those too of whom something came meanwhile.
+            let _ = pin!(tokio::task::yield_now()).poll(context);
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut this.stream).poll_read(context, buffer);
         let count = buffer.filled().len() - before;
@@ -112,5 +118,53 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Monitored<I> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that always has more to say.
+    struct Endless;
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            buffer.put_slice(&vec![b'0'; buffer.remaining()]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_has_much_to_say_takes_turns() {
+        let activity = Arc::new(Activity::default());
+        let mut stream = Monitored {
+            stream: Endless,
+            activity: Arc::clone(&activity),
+            ahead: [0; PREFACE.len()],
+            ahead_start: 0,
+            ahead_end: 0,
+        };
+        let mut buffer = vec![0; 100_000];
+        for _ in 0..3 {
+            let mut read = 0;
+            std::future::poll_fn(|context| {
+                activity.begin_turn();
+                while let Poll::Ready(outcome) =
+                    Pin::new(&mut stream).poll_read(context, &mut ReadBuf::new(&mut buffer))
+                {
+                    outcome.expect("it is endless");
+                    read += 100_000;
+                    assert!(read < 1 << 20, "it does not end");
+                }
+                Poll::Ready(())
+            })
+            .await;
+            assert_eq!(read, 300_000, "a turn, and a new one after it");
+        }
     }
 }

@@ -39,6 +39,9 @@ pub const BODY_BYTES_AT_ONCE: usize = 64 * 1024;
 pub const BODY_GROWTH: usize = 4;
 /// A body makes progress when this much of it (or its end) arrives within [`Settings::body_timeout`].
 pub const BODY_PROGRESS_BYTES: usize = 16 * 1024;
+/// When a connection has read so much others have their turn on its thread. hyper reads on while there is something, and a
+/// chunk size that never ends costs it 60 ns a byte.
+pub const TURN_BYTES_MAX: u64 = 256 * 1024;
 
 /// Streams at once on one HTTP/2 connection: requests and subscriptions together. Clients open another connection
 /// when they need more. AWS's own number is not known; its SDKs assume 100 or fewer.
