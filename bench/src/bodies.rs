@@ -52,19 +52,12 @@ pub(crate) fn request(operation: &str, encoding: Encoding, body: &[u8]) -> Vec<u
 
 /// A body of strings, whole numbers and objects of these.
 pub(crate) fn flat(encoding: Encoding, members: &[(&str, serde_json::Value)]) -> Vec<u8> {
+    let body: serde_json::Value = members.iter().map(|(name, value)| (*name, value.clone())).collect();
     match encoding {
-        Encoding::Json => {
-            let map: serde_json::Map<_, _> =
-                members.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-            serde_json::to_vec(&map).expect("it is JSON")
-        }
+        Encoding::Json => serde_json::to_vec(&body).expect("it is JSON"),
         Encoding::Cbor => {
             let mut encoder = minicbor::Encoder::new(Vec::new());
-            encoder.map(members.len() as u64).expect("memory");
-            for (name, value) in members {
-                encoder.str(name).expect("memory");
-                cbor(&mut encoder, value);
-            }
+            cbor(&mut encoder, &body);
             encoder.into_writer()
         }
     }

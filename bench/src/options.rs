@@ -155,5 +155,7 @@ mod tests {
         check(&["--only", "put"], None);
         check(&["--only", "put", "--out", "elsewhere"], Some("elsewhere"));
         check(&["--quick"], None);
+        let refused = Options::try_parse_from(["thalweg-bench", "--quick", "--out", "elsewhere"]);
+        assert!(refused.is_err(), "it would write nothing there");
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! By itself it gives back what is free at the end of a heap from 128 KiB on, or from twice the largest piece that had
 //! pages of its own. That is what a few large bodies take, so that each fetched its pages anew: 260 page faults for a
-//! PutRecords of 500 x 1 KiB over HTTP/2, and half of its processor time (docs/decisions/0057).
+//! PutRecords of 500 x 1 KiB in JSON over HTTP/2, and half of its processor time (docs/decisions/0057).
 //!
 //! And it gives back nothing else. Where thousands of clients begin large bodies and go, each touches other pages than the last
 //! one did, and the process grows by what they touched, round after round, though nothing is in use: from 12 MiB to 1.5 GiB in
