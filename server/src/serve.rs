@@ -77,7 +77,7 @@ async fn create_stream(streams: &Streams, new: &NewStream) -> Result<(), StartEr
         shard_count: Some(new.shards),
         ..CreateStreamInput::default()
     };
-    let call = Call { request_id: "--create-stream".to_owned(), protocol: Protocol::AwsJson11 };
+    let call = Call::unlimited("--create-stream", Protocol::AwsJson11);
     match streams.create_stream(&call, input).await {
         Ok(_) => Ok(()),
         Err(failure) if failure.code == "ResourceInUseException" => Ok(()),

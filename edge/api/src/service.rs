@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -21,12 +22,35 @@ pub type Reply<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 pub type EventStream = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
 /// One request, as far as a service may know it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     /// The id in the answer's `x-amzn-RequestId`.
     pub request_id: String,
     /// How the body is encoded, and how the answer will be.
     pub protocol: Protocol,
+    /// What the answer may take.
+    pub room: Arc<dyn Room>,
+}
+
+impl Call {
+    /// A call whose answer may take as much as it likes.
+    pub fn unlimited(request_id: &str, protocol: Protocol) -> Self {
+        Call { request_id: request_id.to_owned(), protocol, room: Arc::new(usize::MAX) }
+    }
+}
+
+/// The memory for answers that clients have not taken yet.
+pub trait Room: Send + Sync {
+    /// How many bytes one more answer should take at most, at this moment: the more others hold, the less. What is
+    /// larger may be thrown away, so that an operation that can answer less does.
+    fn answer_bytes_max(&self) -> usize;
+}
+
+/// Always the same.
+impl Room for usize {
+    fn answer_bytes_max(&self) -> usize {
+        *self
+    }
 }
 
 /// What a service answers when it succeeds.

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use thalweg_api::Room;
+
+use crate::settings::ANSWER_BYTES_LARGE;
+
 /// So many bytes for all.
 pub(crate) struct Budget {
     taken: AtomicUsize,
@@ -32,6 +36,10 @@ impl Budget {
         self.taken() >= self.bytes_max
     }
 
+    fn bytes_max_for_long(&self) -> usize {
+        self.bytes_max / 4 * 3
+    }
+
     /// Whether those that hold much of it for long should go.
     pub(crate) fn is_crowded(&self) -> bool {
         self.taken() > self.bytes_max / 2
@@ -43,6 +51,15 @@ impl Budget {
     }
 }
 
+/// Of the memory for answers.
+impl Room for Budget {
+    /// A quarter of what is left to large ones, because others are being made; less than a large one there always is.
+    fn answer_bytes_max(&self) -> usize {
+        let left = self.bytes_max_for_long().saturating_sub(self.taken());
+        (left / 4).max(ANSWER_BYTES_LARGE)
+    }
+}
+
 impl Share {
     /// Takes more, of all that there is.
     pub(crate) fn take(&mut self, more: usize) -> Result<(), Full> {
@@ -51,7 +68,7 @@ impl Share {
 
     /// Takes more, of three quarters of it: for what may be held for long. The rest is for those who are soon done.
     pub(crate) fn take_for_long(&mut self, more: usize) -> Result<(), Full> {
-        self.take_up_to(self.budget.bytes_max / 4 * 3, more)
+        self.take_up_to(self.budget.bytes_max_for_long(), more)
     }
 
     /// Takes more, whether there is room or not.
@@ -93,5 +110,20 @@ mod tests {
         assert_eq!(budget.taken(), 1010);
         drop((long, short));
         assert_eq!(budget.taken(), 0);
+    }
+
+    #[test]
+    fn an_answer_gets_a_quarter_of_what_is_left_to_large_ones() {
+        let budget = Budget::new(16 * ANSWER_BYTES_LARGE);
+        assert_eq!(budget.answer_bytes_max(), 3 * ANSWER_BYTES_LARGE);
+        let mut long = budget.share();
+        long.take_for_long(4 * ANSWER_BYTES_LARGE).expect("there is room");
+        assert_eq!(budget.answer_bytes_max(), 2 * ANSWER_BYTES_LARGE);
+        long.take_anyway(12 * ANSWER_BYTES_LARGE);
+        assert_eq!(
+            budget.answer_bytes_max(),
+            ANSWER_BYTES_LARGE,
+            "so much is taken whether there is room or not"
+        );
     }
 }

@@ -16,7 +16,7 @@ use http::request::Parts;
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
 
-use thalweg_api::{Answer, BoxFuture, Call, Operation, Service, not_available};
+use thalweg_api::{Answer, BoxFuture, Call, Operation, Room, Service, not_available};
 use thalweg_shape::{Failure, Schema, Value, coerce, validation_message, violations};
 use thalweg_system::Tasks;
 use thalweg_wire::Protocol;
@@ -107,7 +107,8 @@ where
             (false, Target::Unknown | Target::Known(..)) => UNKNOWN_CONTENT,
         };
     };
-    let call = Call { request_id: id.as_str().to_owned(), protocol };
+    let room = Arc::clone(&shared.answers) as Arc<dyn Room>;
+    let call = Call { request_id: id.as_str().to_owned(), protocol, room };
     let malformed = authorization::failure(head);
     let outcome = ToItsEnd::new(shared, id, async move {
         let outcome = operate(call, target, malformed, body.bytes).await;

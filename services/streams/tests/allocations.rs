@@ -64,7 +64,7 @@ static ALLOCATOR: Counting = Counting;
 const PROTOCOLS: [Protocol; 2] = [Protocol::AwsJson11, Protocol::AwsCbor11];
 
 fn call(protocol: Protocol) -> Call {
-    Call { request_id: "test".to_owned(), protocol }
+    Call::unlimited("test", protocol)
 }
 
 fn put_records(records: usize, protocol: Protocol) -> Bytes {

@@ -133,5 +133,5 @@ impl Drop for World {
 }
 
 fn call(protocol: Protocol) -> Call {
-    Call { request_id: "fuzzing".to_owned(), protocol }
+    Call::unlimited("fuzzing", protocol)
 }

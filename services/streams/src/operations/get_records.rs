@@ -18,9 +18,12 @@ use crate::service::Streams;
 use crate::shard_map::Shard;
 use crate::stream::Stream;
 
+/// What an answer says of a record besides its key and its data, in bytes of JSON: names, arrival, sequence number.
+const RECORD_TEXT_BYTES: usize = 256;
+
 pub(crate) async fn run(
     streams: &Streams,
-    _call: &Call,
+    call: &Call,
     input: GetRecordsInput,
 ) -> Result<GetRecordsOutput, Failure> {
     let arn = input.stream_arn.as_deref();
@@ -30,7 +33,7 @@ pub(crate) async fn run(
     }
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX as u32, |limit| limit.unsigned_abs());
     let _place = place(streams, &target).await;
-    let answer = read(streams, &target, limit).await?;
+    let answer = read(streams, call, &target, limit).await?;
     let mut records = Vec::with_capacity(answer.page.count());
     for run in &answer.page.runs {
         records.extend(read::numbered(&target.shard, run).map(|(number, record)| Record {
@@ -75,7 +78,7 @@ pub(crate) fn hot<'a>(streams: &'a Streams, call: &'a Call, body: &'a Bytes) -> 
     let target = target(streams, request.shard_iterator, request.stream_arn, None).ok()?;
     Some(Box::pin(async move {
         let _place = place(streams, &target).await;
-        let answer = read(streams, &target, limit as u32).await?;
+        let answer = read(streams, call, &target, limit as u32).await?;
         Ok(encode(call, &target, &answer))
     }))
 }
@@ -135,14 +138,19 @@ async fn place<'a>(streams: &'a Streams, target: &Target) -> Option<SemaphorePer
 
 /// # Errors
 /// ProvisionedThroughputExceeded, ResourceNotFound, InternalFailure.
-async fn read(streams: &Streams, target: &Target, limit: u32) -> Result<Answer, Failure> {
+async fn read(streams: &Streams, call: &Call, target: &Target, limit: u32) -> Result<Answer, Failure> {
     let Target { stream, shard, place } = target;
     let key = stream.key(shard.index);
     if !streams.rates.read(key, streams.clock.monotonic()) {
         let account = &streams.settings.account;
         return Err(errors::shard_throughput_exceeded(shard.index, stream.name.as_str(), account));
     }
-    let page = read::page(streams, stream, shard.index, place.offset, limit, GET_RECORDS_BYTES_MAX).await?;
+    // Where others hold much of the memory for answers, a smaller page is better than one that is thrown away. Half is
+    // for keys and data, which base64 makes two thirds, and the rest for what is told of each record.
+    let room = call.room.answer_bytes_max();
+    let bytes_max = GET_RECORDS_BYTES_MAX.min(room / 2);
+    let records_max = limit.min(u32::try_from(room / (4 * RECORD_TEXT_BYTES)).unwrap_or(u32::MAX));
+    let page = read::page(streams, stream, shard.index, place.offset, records_max, bytes_max).await?;
     if streams.keeps_aws_limits() {
         streams.rates.was_read(key, page.payload_bytes(), streams.clock.monotonic());
     }

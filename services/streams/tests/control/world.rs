@@ -41,7 +41,7 @@ pub(crate) fn aws_limits() -> Settings {
 }
 
 pub(crate) fn call() -> Call {
-    Call { request_id: "test".to_owned(), protocol: Protocol::AwsJson11 }
+    Call::unlimited("test", Protocol::AwsJson11)
 }
 
 impl World {

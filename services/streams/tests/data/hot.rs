@@ -27,7 +27,7 @@ use crate::world::{START, World, arn, settings};
 const PROTOCOLS: [Protocol; 2] = [Protocol::AwsJson11, Protocol::AwsCbor11];
 
 fn call(protocol: Protocol) -> Call {
-    Call { request_id: "test".to_owned(), protocol }
+    Call::unlimited("test", protocol)
 }
 
 /// The hot path's answer; None: it declines.

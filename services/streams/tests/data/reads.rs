@@ -1,8 +1,11 @@
 //! GetRecords: how much comes, how far behind it is, and what is at the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_api::kinesis::Kinesis;
+use bytes::Bytes;
+use thalweg_api::kinesis::{Kinesis, KinesisService};
+use thalweg_api::{Call, Service};
 use thalweg_model::kinesis::*;
 use thalweg_types::Timestamp;
 
@@ -25,6 +28,37 @@ async fn records_come_back_as_they_were_put() {
         sequence_number: put.records[place].sequence_number.clone().expect("placed"),
     };
     assert_eq!(records, [expected(0, "ключ", b"\x00\xff"), expected(1, "k", b"")]);
+}
+
+/// The story: hundreds of readers asked for 10 MiB each, and nearly all of what was read and encoded was thrown away.
+#[tokio::test]
+async fn an_answer_is_smaller_where_others_hold_much_of_the_memory_for_answers() {
+    let world = World::new().await;
+    world.create("orders", 1).await;
+    for data in [vec![0; 10_000], vec![0; 10]] {
+        world.put_many("orders", vec![entry("k", &data); 300]).await.expect("taken");
+    }
+    let service = KinesisService(Arc::clone(&world.streams));
+    let operation = service.operation("GetRecords").expect("the model has it");
+    let room = 512 << 10;
+    let call = Call { room: Arc::new(room), ..call() };
+    let mut next = Some(world.iterator("orders", "shardId-0", From::HORIZON).await);
+    let mut counts = Vec::new();
+    while let Some(iterator) = next {
+        let body = Bytes::from(format!(r#"{{"ShardIterator":"{iterator}"}}"#));
+        let answer =
+            service.hot(operation, &call, &body).expect("the hot path takes it").await.expect("found");
+        assert!(answer.len() <= room, "{}", answer.len());
+        let input = GetRecordsInput { shard_iterator: iterator, ..GetRecordsInput::default() };
+        let output = world.streams.get_records(&call, input).await.expect("found");
+        let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+        let count = answer["Records"].as_array().map_or(0, Vec::len);
+        assert_eq!(count, output.records.len(), "both paths");
+        counts.push(count);
+        next = output.next_shard_iterator.filter(|_| output.millis_behind_latest != Some(0));
+    }
+    assert_eq!(counts.iter().sum::<usize>(), 600, "all of them, if in more answers: {counts:?}");
+    assert!(counts.len() > 10, "{counts:?}");
 }
 
 #[tokio::test]

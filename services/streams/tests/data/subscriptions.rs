@@ -143,7 +143,7 @@ impl World {
             },
             stream_id: None,
         };
-        let call = Call { request_id: "test".to_owned(), protocol };
+        let call = Call::unlimited("test", protocol);
         let stream = self.streams.subscribe_to_shard(&call, input).await?;
         Ok(Session { stream, protocol })
     }

@@ -36,7 +36,7 @@ fn run(bytes: &[u8]) {
         assert!(validation_message(&violations).starts_with(&violations.len().to_string()));
         return;
     }
-    let call = Call { request_id: "fuzzing".to_owned(), protocol };
+    let call = Call::unlimited("fuzzing", protocol);
     let answer = KinesisService(Arc::new(Nothing)).call(operation, &call, value).now_or_never();
     assert!(answer.expect("it waits for nothing").is_err(), "no operation is written");
 }
