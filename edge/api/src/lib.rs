@@ -9,5 +9,7 @@ pub mod operation;
 pub mod service;
 
 pub use operation::{Operation, ResourceMember, not_available};
-pub use service::{Answer, BoxFuture, Call, EventStream, HotAnswer, Reply, Room, Service};
+pub use service::{
+    ANSWER_BYTES_LARGE, Answer, BoxFuture, Call, EventStream, HotAnswer, Reply, Room, Service,
+};
 pub use thalweg_shape::Failure;

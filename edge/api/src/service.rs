@@ -39,6 +39,11 @@ impl Call {
     }
 }
 
+/// Answers from this size on are thrown away when there is no room for them, and the client tries again. No operation that
+/// changes something answers so much: 500 records that PutRecords refused take 140 KiB where names are as long as they may
+/// be.
+pub const ANSWER_BYTES_LARGE: usize = 256 * 1024;
+
 /// The memory for answers that clients have not taken yet.
 pub trait Room: Send + Sync {
     /// How many bytes one more answer should take at most, at this moment: the more others hold, the less. What is

@@ -9,12 +9,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use thalweg_api::{BoxFuture, EventStream};
+use thalweg_api::{ANSWER_BYTES_LARGE, BoxFuture, EventStream};
 use thalweg_wire::event_stream;
 
 use crate::activity::{InFlight, Unread};
 use crate::budget::{Budget, Full, Share};
-use crate::settings::{ANSWER_BYTES_COUNTED, ANSWER_BYTES_LARGE};
+use crate::settings::ANSWER_BYTES_COUNTED;
 
 /// A body, and the request that it ends.
 pub(crate) struct AnswerBody {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use thalweg_api::Room;
-
-use crate::settings::ANSWER_BYTES_LARGE;
+use thalweg_api::{ANSWER_BYTES_LARGE, Room};
 
 /// So many bytes for all.
 pub(crate) struct Budget {

@@ -63,9 +63,6 @@ pub const ERROR_RESETS_MAX: usize = 64;
 pub const REQUEST_BYTES: usize = 4 * 1024;
 /// Answers from this size on are counted. Smaller ones are soon in the kernel's buffers.
 pub const ANSWER_BYTES_COUNTED: usize = 4 * 1024;
-/// Answers from this size on are thrown away when there is no room for them, and the client tries again. No operation that
-/// changes something answers as much: PutRecords of 500 records takes 60 KiB.
-pub const ANSWER_BYTES_LARGE: usize = 128 * 1024;
 /// A client takes its answers when it takes so much (or all) of them within [`Settings::write_timeout`].
 pub const ANSWER_PROGRESS_BYTES: u64 = 16 * 1024;
 /// How many times as fast bodies must come and answers be taken while more than half of what they may take is taken.

@@ -293,11 +293,11 @@ async fn until_answered(server: &Server, body: &str, status: u16) {
 #[tokio::test]
 async fn large_answers_leave_room_for_small_ones() {
     let server = Server::start_with(Settings { answers_bytes_max: 1_000_000, ..settings() });
-    let client = unread(&server, &large(200_000), 10).await;
-    until_answered(&server, &large(200_000), 503).await;
+    let client = unread(&server, &large(300_000), 10).await;
+    until_answered(&server, &large(300_000), 503).await;
     assert_eq!(server.ask(&Ask::json("Test_1.Large", &large(100_000))).await.status, 200);
     drop(client);
-    until_answered(&server, &large(200_000), 200).await;
+    until_answered(&server, &large(300_000), 200).await;
 }
 
 #[tokio::test]

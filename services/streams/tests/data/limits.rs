@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use thalweg_api::Service;
 use thalweg_api::kinesis::{Kinesis, KinesisService};
+use thalweg_api::{ANSWER_BYTES_LARGE, Service};
 use thalweg_model::kinesis::*;
 use thalweg_shape::Failure;
 
@@ -61,6 +61,27 @@ async fn records_over_a_shards_rate_fail_one_by_one() {
     assert_eq!(output.failed_record_count, Some(1));
     let output = world.put_many("orders", all).await.expect("the call itself succeeds");
     assert_eq!(output.failed_record_count, Some(2), "none of them was taken");
+}
+
+/// The story: an answer of 128 KiB was thrown away when there was no room for it, and its client sent again what was there.
+#[tokio::test]
+async fn what_puts_are_answered_is_never_thrown_away() {
+    let name = "n".repeat(128);
+    let world = World::with(aws_limits()).await;
+    world.create(&name, 1).await;
+    world.until_active(&name).await;
+    let record = format!(r#"{{"PartitionKey":"a","Data":"{}"}}"#, "A".repeat(4096));
+    let body =
+        Bytes::from(format!(r#"{{"StreamName":"{name}","Records":[{}]}}"#, vec![record; 500].join(",")));
+    let service = KinesisService(Arc::clone(&world.streams));
+    let operation = service.operation("PutRecords").expect("the model has it");
+    let call = call();
+    let answer =
+        service.hot(operation, &call, &body).expect("the hot path takes it").await.expect("some fit");
+    let refused = answer.windows(THROUGHPUT.len()).filter(|part| *part == THROUGHPUT.as_bytes()).count();
+    assert!((100..500).contains(&refused), "{refused}");
+    // As if none had fitted.
+    assert!(answer.len() / refused * 500 < ANSWER_BYTES_LARGE, "{} bytes", answer.len());
 }
 
 /// The story: the scanner once declined such bodies, and then left it to the decoder; PHP escapes every slash.
