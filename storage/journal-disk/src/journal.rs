@@ -397,7 +397,8 @@ impl Journal for DiskJournal {
     }
 
     fn set_retention(&self, stream: StreamId, retention: Duration) {
-        self.engine.retention.set(stream, retention);
+        let now = self.engine.expiry_time(self.engine.clock.wall());
+        self.engine.retention.set(stream, retention, now);
     }
 
     fn tail(&self, shard: ShardKey) -> Result<Tail, ReadError> {

@@ -354,11 +354,10 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Trims what a changed retention no longer covers (or did not cover meanwhile): by an entry of the log, so
-    /// that a longer retention told later does not bring it back.
+    /// Trims what a changed retention no longer covers (or one before it did not, while it held): by an entry of the
+    /// log, so that a longer retention told later does not bring it back.
     async fn apply_changed_retention(&self, now: Timestamp) {
-        for (stream, shortest) in self.engine.retention.take_changed() {
-            let limit = now.minus(shortest);
+        for (stream, limit) in self.engine.retention.take_changed(now) {
             let mut trims = Vec::new();
             for shard in self.engine.shards.of_stream(stream) {
                 let found = {
@@ -388,7 +387,7 @@ impl Maintenance {
                 let (reply, _) = oneshot::channel();
                 let request = Request::Trim { shards: part.to_vec(), reply };
                 if let Err((_, NotAppliedReason::Throttled(_))) = self.engine.queue.push(request) {
-                    self.engine.retention.put_back(stream, shortest);
+                    self.engine.retention.put_back(stream, limit);
                 }
             }
         }

@@ -14,9 +14,9 @@ pub(crate) struct Retention(Mutex<State>);
 #[derive(Default)]
 struct State {
     periods: FxHashMap<StreamId, Duration>,
-    /// Streams whose period changed, with the shortest that held meanwhile: what that did not cover must not come
-    /// back, whatever is told later.
-    changed: FxHashMap<StreamId, Duration>,
+    /// Streams whose period changed: what arrived before these times was not covered by one that held, and must not come
+    /// back, whatever is told later. What it would not have covered later is covered by the next one.
+    changed: FxHashMap<StreamId, Timestamp>,
 }
 
 impl Retention {
@@ -24,15 +24,16 @@ impl Retention {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set(&self, stream: StreamId, period: Duration) {
+    /// `now`: until when the period before held.
+    pub(crate) fn set(&self, stream: StreamId, period: Duration, now: Timestamp) {
         let mut state = self.state();
         let before = state.periods.insert(stream, period);
         if before == Some(period) {
             return;
         }
-        let shortest = before.map_or(period, |before| before.min(period));
-        let changed = state.changed.entry(stream).or_insert(shortest);
-        *changed = (*changed).min(shortest);
+        let gone = before.map_or(Timestamp::ZERO, |before| now.minus(before));
+        let changed = state.changed.entry(stream).or_insert(gone);
+        *changed = (*changed).max(gone);
     }
 
     pub(crate) fn get(&self, stream: StreamId) -> Option<Duration> {
@@ -45,18 +46,23 @@ impl Retention {
         state.changed.remove(&stream);
     }
 
-    /// The changes since the last call, in order.
-    pub(crate) fn take_changed(&self) -> Vec<(StreamId, Duration)> {
-        let mut changed: Vec<_> = self.state().changed.drain().collect();
+    /// The streams whose period changed since the last call, in order, and before which time what arrived is gone now.
+    pub(crate) fn take_changed(&self, now: Timestamp) -> Vec<(StreamId, Timestamp)> {
+        let mut state = self.state();
+        let State { periods, changed } = &mut *state;
+        let gone = |(stream, gone): (StreamId, Timestamp)| (stream, gone.max(now.minus(periods[&stream])));
+        let mut changed: Vec<_> = changed.drain().map(gone).collect();
         changed.sort_unstable();
         changed
     }
 
     /// Gives a change back that could not be dealt with yet.
-    pub(crate) fn put_back(&self, stream: StreamId, shortest: Duration) {
+    pub(crate) fn put_back(&self, stream: StreamId, gone: Timestamp) {
         let mut state = self.state();
-        let changed = state.changed.entry(stream).or_insert(shortest);
-        *changed = (*changed).min(shortest);
+        if state.periods.contains_key(&stream) {
+            let changed = state.changed.entry(stream).or_insert(gone);
+            *changed = (*changed).max(gone);
+        }
     }
 }
 
@@ -182,18 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_period_counts_for_what_is_gone() {
+    fn what_a_period_did_not_cover_while_it_held_is_gone_and_no_more() {
         let retention = Retention::default();
         let stream = StreamId(1);
-        retention.set(stream, 48 * HOUR);
-        assert_eq!(retention.take_changed(), [(stream, 48 * HOUR)]);
-        retention.set(stream, 24 * HOUR);
-        retention.set(stream, 72 * HOUR);
-        assert_eq!(retention.take_changed(), [(stream, 24 * HOUR)]);
-        retention.set(stream, 72 * HOUR);
-        assert_eq!(retention.take_changed(), []);
-        retention.set(stream, 96 * HOUR);
-        assert_eq!(retention.take_changed(), [(stream, 72 * HOUR)]);
-        assert_eq!(retention.get(stream), Some(96 * HOUR));
+        retention.set(stream, 48 * HOUR, at(100));
+        assert_eq!(retention.take_changed(at(100)), [(stream, at(52))]);
+        retention.set(stream, 24 * HOUR, at(101));
+        retention.set(stream, 72 * HOUR, at(102));
+        assert_eq!(retention.take_changed(at(110)), [(stream, at(78))], "24 hours held until 102");
+        retention.set(stream, 72 * HOUR, at(111));
+        assert_eq!(retention.take_changed(at(111)), []);
+        retention.set(stream, 96 * HOUR, at(120));
+        assert_eq!(retention.take_changed(at(130)), [(stream, at(48))]);
+        retention.set(stream, 24 * HOUR, at(140));
+        assert_eq!(retention.take_changed(at(150)), [(stream, at(126))], "it still holds");
+        assert_eq!(retention.get(stream), Some(24 * HOUR));
     }
 }

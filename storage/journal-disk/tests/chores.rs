@@ -610,3 +610,41 @@ fn records_drained_after_their_stream_was_deleted_are_removed_soon() {
         assert_eq!(scene.segments(STREAM), 0, "its files are gone");
     });
 }
+
+#[test]
+fn a_longer_retention_keeps_what_the_shorter_one_had_not_taken() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        scene.wait(Duration::from_secs(30)).await;
+        scene.put(shard(0), 1, 3000).await;
+        scene.wait(24 * HOUR - Duration::from_secs(20)).await;
+        assert_eq!(scene.count(shard(0)).await, 1);
+        scene.journal.set_retention(STREAM, 48 * HOUR);
+        scene.wait(Duration::from_secs(150)).await;
+        let tail = scene.journal.tail(shard(0)).expect("it exists");
+        assert_eq!((tail.trimmed, tail.next), (0, 1), "it is to be kept for another day");
+    });
+}
+
+#[test]
+fn a_longer_retention_while_the_clock_is_in_doubt() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        scene.put(shard(0), 1, 3000).await;
+        scene.wait(13 * HOUR).await;
+        scene.journal.shutdown().await;
+        // The night, and the next start.
+        let wall = scene.machine.clock.wall();
+        scene.machine.clock.set_wall(wall.plus(10 * HOUR + HOUR / 2));
+        scene.journal = scene.machine.open().await;
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        assert!(scene.journal.doubts_clock());
+        assert_eq!(scene.journal.tail(shard(0)).expect("it exists").trimmed, 0);
+        // The record is 23.5 hours old.
+        scene.journal.set_retention(STREAM, 168 * HOUR);
+        scene.wait(HOUR + HOUR / 10).await;
+        assert!(!scene.journal.doubts_clock());
+        let tail = scene.journal.tail(shard(0)).expect("it exists");
+        assert_eq!((tail.trimmed, tail.next), (0, 1), "it is to be kept for a week");
+    });
+}

@@ -51,12 +51,17 @@ pub(super) async fn change_retention(
     if hours == stream.retention_hours {
         return Ok(());
     }
+    // What the longer period covers is not removed while this goes on: the journal hears of it first.
+    let longer = hours.max(stream.retention_hours);
+    streams.journal.set_retention(stream.id, hours_long(longer));
     // In this order: a clock that jumps in between is later than `believed`.
     let believed = streams.expiry_now();
     let doubted = streams.journal.doubts_clock();
     // What grew too old by the old period while this goes on would be back by a longer one.
     changing.freeze_horizon(believed);
     let outcome = trim_and_change(streams, &mut changing, &stream, hours, believed, doubted).await;
+    let held = if outcome.is_ok() { hours } else { stream.retention_hours };
+    streams.journal.set_retention(stream.id, hours_long(held));
     if outcome.is_err() {
         changing.thaw_horizon();
         return outcome;
@@ -88,9 +93,7 @@ async fn trim_and_change(
         streams.journal.trim(&trims).await.map_err(|error| failed(error.into()))?;
     }
     let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..stream.clone() };
-    streams.accept(changing, next, Vec::new()).await?;
-    streams.journal.set_retention(stream.id, hours_long(hours));
-    Ok(())
+    streams.accept(changing, next, Vec::new()).await
 }
 
 /// Where shards must be trimmed so that nothing is left that arrived before `cutoff`.
