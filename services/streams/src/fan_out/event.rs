@@ -46,7 +46,8 @@ pub(super) async fn records(
     writer.close_event(&mut out, Some(continuation), page.millis_behind, &[]);
     frame.close(&mut out);
     let behind = Duration::from_millis(page.millis_behind.unsigned_abs());
-    Ok(Frame { bytes: Bytes::from(out), next: page.next, behind })
+    let oldest = page.runs.first().map(|run| (run.first, run.arrival));
+    Ok(Frame { bytes: Bytes::from(out), next: page.next, oldest, behind })
 }
 
 /// The event that says that nothing came: `at` is not before the last record's arrival.

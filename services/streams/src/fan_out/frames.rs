@@ -1,5 +1,5 @@
 //! Encoded events, shared: what one subscription has read and encoded, others that stand at the same place send as
-//! it is. Time is passed in.
+//! it is, unless a record in it is gone by then. Time is passed in, and so is what is gone.
 //!
 //! Subscriptions that keep up are woken by the same commit and stand at the same place, so each commit is read and
 //! encoded once for each protocol. A frame is kept for a second: long enough for all of them, and MillisBehindLatest
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
-use thalweg_types::{Offset, ShardKey};
+use thalweg_types::{Offset, ShardKey, Timestamp};
 use thalweg_wire::Protocol;
 use tokio::sync::OnceCell;
 
@@ -41,6 +41,8 @@ pub(crate) struct Frame {
     pub(crate) bytes: Bytes,
     /// Where the next one begins.
     pub(crate) next: Offset,
+    /// Its first record, which is the oldest in it: its offset and its arrival. None: it has no records.
+    pub(crate) oldest: Option<(Offset, Timestamp)>,
     /// What it says of how far behind it is.
     pub(crate) behind: Duration,
 }
@@ -83,26 +85,29 @@ impl Frames {
     }
 
     /// The frame for `key`: one that is there, or what `make` makes. Whoever asks meanwhile waits for it instead of
-    /// making another one.
+    /// making another one. One that somebody else made is asked whether it `is_whole` still: all its records are there.
     pub(crate) async fn get<E>(
         &self,
         key: FrameKey,
         now: Duration,
+        is_whole: impl Fn(&Frame) -> bool,
         make: impl Future<Output = Result<Frame, E>>,
     ) -> Result<Frame, E> {
-        let (id, cell) = self.lock().slot(key, now);
-        let mut made = false;
-        let frame = cell
-            .get_or_try_init(|| async {
-                made = true;
-                make.await
-            })
-            .await?
-            .clone();
-        if made {
-            self.lock().keep(key, id, &frame, self.bytes_max);
+        let mut make = Some(make);
+        loop {
+            let (id, cell) = self.lock().slot(key, now);
+            let init = || make.take().expect("whoever makes a frame takes it");
+            let frame = cell.get_or_try_init(init).await?.clone();
+            if make.is_none() {
+                self.lock().keep(key, id, &frame, self.bytes_max);
+                return Ok(frame);
+            }
+            // Not before: while it was waited for, what it read may have gone.
+            if is_whole(&frame) {
+                return Ok(frame);
+            }
+            self.lock().forget(key, id);
         }
-        Ok(frame)
     }
 
     /// Drops frames that are too old. To be called now and then: frames do not go by themselves.
@@ -128,8 +133,8 @@ impl State {
                 return (slot.id, Arc::clone(&slot.frame));
             }
             // Behind one in age that may be kept for longer.
-            self.bytes -= slot.bytes;
-            self.slots.remove(&key);
+            let id = slot.id;
+            self.forget(key, id);
         }
         if self.ages.len() >= FRAMES_MAX {
             self.drop_oldest();
@@ -155,6 +160,14 @@ impl State {
         }
     }
 
+    /// Drops a frame, if it is still there: [`State::expire`] and [`State::drop_oldest`] pass over its age.
+    fn forget(&mut self, key: FrameKey, id: u64) {
+        if self.slots.get(&key).is_some_and(|slot| slot.id == id) {
+            let slot = self.slots.remove(&key).expect("just seen");
+            self.bytes -= slot.bytes;
+        }
+    }
+
     fn expire(&mut self, now: Duration) {
         while let Some((key, id)) = self.ages.front() {
             let slot = self.slots.get(key).filter(|slot| slot.id == *id);
@@ -167,10 +180,7 @@ impl State {
 
     fn drop_oldest(&mut self) {
         let Some((key, id)) = self.ages.pop_front() else { return };
-        if self.slots.get(&key).is_some_and(|slot| slot.id == id) {
-            let slot = self.slots.remove(&key).expect("just seen");
-            self.bytes -= slot.bytes;
-        }
+        self.forget(key, id);
     }
 }
 
@@ -196,8 +206,10 @@ mod tests {
         bytes: usize,
         behind: Duration,
     ) -> *const u8 {
-        let make = async { Ok::<_, ()>(Frame { bytes: vec![0; bytes].into(), next: from + 1, behind }) };
-        let frame = frames.get(key(from), now, make).await.expect("it is made");
+        let make = async {
+            Ok::<_, ()>(Frame { bytes: vec![0; bytes].into(), next: from + 1, oldest: None, behind })
+        };
+        let frame = frames.get(key(from), now, |_| true, make).await.expect("it is made");
         assert_eq!(frame.next, from + 1);
         // What another subscription would send while this one still sends.
         std::mem::forget(frame.bytes.clone());
@@ -235,6 +247,10 @@ mod tests {
         assert_eq!(kept(&frames), (0, 0, 0));
     }
 
+    fn frame(text: &'static str) -> Frame {
+        Frame { bytes: Bytes::from_static(text.as_bytes()), next: 6, oldest: None, behind: Duration::ZERO }
+    }
+
     async fn never() -> Result<Frame, ()> {
         panic!("only one of them makes it")
     }
@@ -245,19 +261,44 @@ mod tests {
         let (go, gate) = tokio::sync::oneshot::channel::<()>();
         let slow = async {
             gate.await.expect("the sender lives");
-            Ok::<_, ()>(Frame { bytes: Bytes::from_static(b"slow"), next: 6, behind: Duration::ZERO })
+            Ok::<_, ()>(frame("slow"))
         };
-        let first = frames.get(key(5), Duration::ZERO, slow);
-        let second = frames.get(key(5), Duration::ZERO, never());
+        let first = frames.get(key(5), Duration::ZERO, |_| true, slow);
+        let second = frames.get(key(5), Duration::ZERO, |_| true, never());
         let release = async { go.send(()).expect("the first one waits") };
         let (first, second, ()) = tokio::join!(first, second, release);
         assert_eq!(first.expect("made").bytes.as_ptr(), second.expect("shared").bytes.as_ptr());
     }
 
     #[tokio::test]
+    async fn a_frame_that_is_whole_no_more_is_made_anew() {
+        let frames = Frames::new(1_000);
+        let (go, gate) = tokio::sync::oneshot::channel::<()>();
+        let slow = async {
+            gate.await.expect("the sender lives");
+            Ok::<_, ()>(frame("old"))
+        };
+        let is_new = |frame: &Frame| frame.bytes == "new";
+        // The first one has read when the second one asks, to whom what it read is gone.
+        let first = frames.get(key(5), Duration::ZERO, |_| true, slow);
+        let second = frames.get(key(5), Duration::ZERO, is_new, async { Ok::<_, ()>(frame("new")) });
+        let release = async { go.send(()).expect("the first one waits") };
+        let (first, second, ()) = tokio::join!(first, second, release);
+        assert_eq!((first.expect("made").bytes, second.expect("made").bytes), ("old".into(), "new".into()));
+        let third = frames.get(key(5), Duration::ZERO, is_new, never()).await;
+        assert_eq!(third.expect("shared").bytes, "new");
+        assert_eq!(kept(&frames), (1, 1, 3), "the old one is not counted any more");
+        // Whoever makes one takes it: it was read after they asked.
+        let own = frames.get(key(5), Duration::ZERO, |_| false, async { Ok::<_, ()>(frame("own")) }).await;
+        assert_eq!(own.expect("made").bytes, "own");
+        frames.expire(FRESH);
+        assert_eq!(kept(&frames), (0, 0, 0));
+    }
+
+    #[tokio::test]
     async fn a_frame_that_could_not_be_made_is_made_again() {
         let frames = Frames::new(1_000);
-        assert_eq!(frames.get(key(5), Duration::ZERO, async { Err("no") }).await.err(), Some("no"));
+        assert_eq!(frames.get(key(5), Duration::ZERO, |_| true, async { Err("no") }).await.err(), Some("no"));
         get(&frames, 5, Duration::ZERO, 10).await;
         assert_eq!(frames.lock().bytes, 10);
     }

@@ -179,7 +179,7 @@ impl Subscription {
         }
         if self.position < tail.next {
             let key = FrameKey { shard: self.key.shard, from: self.position, protocol: self.protocol };
-            match frame(&self.streams, &stream, &self.shard, key, now).await {
+            match frame(&self.streams, &stream, &self.shard, key, tail.trimmed, now).await {
                 Err(failure) => return Step::End(Some(event::exception(&failure, self.protocol))),
                 Ok(frame) if frame.next > self.position => {
                     self.position = frame.next;
@@ -240,10 +240,17 @@ async fn frame(
     stream: &Stream,
     shard: &Shard,
     key: FrameKey,
+    trimmed: Offset,
     now: Duration,
 ) -> Result<Frame, Failure> {
+    // A shard's records are trimmed and grow too old in their order: where the oldest is there, all are.
+    let is_whole = |frame: &Frame| {
+        frame.oldest.is_none_or(|(first, arrival)| {
+            first >= trimmed && arrival >= stream.horizon(streams.expiry_now())
+        })
+    };
     let make = event::records(streams, stream, shard, key.from, key.protocol);
-    streams.fan_out.frames.get(key, now, make).await
+    streams.fan_out.frames.get(key, now, is_whole, make).await
 }
 
 fn shard_not_found(streams: &Streams, stream: &Stream, shard: ShardIndex) -> Failure {

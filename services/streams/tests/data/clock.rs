@@ -107,7 +107,7 @@ async fn world() -> (World, Arc<Doubting>) {
     (world, journal)
 }
 
-async fn increase(world: &World, hours: i32) -> Result<(), Failure> {
+pub(crate) async fn increase(world: &World, hours: i32) -> Result<(), Failure> {
     let input = IncreaseStreamRetentionPeriodInput {
         stream_name: Some("orders".to_owned()),
         retention_period_hours: hours,
@@ -116,7 +116,7 @@ async fn increase(world: &World, hours: i32) -> Result<(), Failure> {
     world.streams.increase_stream_retention_period(&call(), input).await
 }
 
-async fn decrease(world: &World, hours: i32) -> Result<(), Failure> {
+pub(crate) async fn decrease(world: &World, hours: i32) -> Result<(), Failure> {
     let input = DecreaseStreamRetentionPeriodInput {
         stream_name: Some("orders".to_owned()),
         retention_period_hours: hours,

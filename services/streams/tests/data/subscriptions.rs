@@ -12,7 +12,8 @@ use thalweg_types::{ShardIndex, Timestamp};
 use thalweg_wire::{Protocol, event_stream};
 
 use crate::calls::{From, entry, parse};
-use crate::world::{ACCOUNT, START, World, arn, assert_failure, yield_often};
+use crate::clock::{decrease, increase};
+use crate::world::{ACCOUNT, START, World, arn, assert_failure, hours, yield_often};
 
 const INVALID: &str = "InvalidArgumentException";
 const NOT_FOUND: &str = "ResourceNotFoundException";
@@ -442,6 +443,54 @@ async fn events_are_encoded_once_for_all_who_stand_at_the_same_place() {
         let Event::Records { data: found, .. } = json else { panic!("{json:?}") };
         assert_eq!(found, [data]);
         world.clock.advance(Duration::from_millis(100));
+    }
+}
+
+/// Somebody has an event when the retention is made shorter; whether or not it is longer again then, what was taken does
+/// not come to the next one.
+async fn check_shorter_retention(then_longer: bool) {
+    let (world, first) = World::with_consumer(1).await;
+    let second = world.register("orders", "search").await.expect("registered").consumer_arn;
+    increase(&world, 168).await.expect("longer");
+    let number = world.number_of("orders", "k", b"a").await;
+    world.clock.advance(hours(30));
+    let mut first = world.subscribe(&first, "shardId-0", From::HORIZON).await;
+    first.expect_data(&["a"]);
+    decrease(&world, 24).await.expect("shorter");
+    if then_longer {
+        world.until_active("orders").await;
+        increase(&world, 168).await.expect("longer");
+    }
+    assert_eq!(world.data_from("orders", "shardId-0", From::at(&number)).await.concat(), "");
+    // It stands where the first one stood.
+    world.subscribe(&second, "shardId-0", From::at(&number)).await.expect_data(&[]);
+}
+
+#[tokio::test]
+async fn a_shared_event_does_not_bring_back_what_a_shorter_retention_took() {
+    check_shorter_retention(false).await;
+    check_shorter_retention(true).await;
+}
+
+#[tokio::test]
+async fn a_shared_event_does_not_bring_back_what_grew_too_old() {
+    let (world, first) = World::with_consumer(1).await;
+    let second = world.register("orders", "search").await.expect("registered").consumer_arn;
+    let third = world.register("orders", "audit").await.expect("registered").consumer_arn;
+    let fourth = world.register("orders", "alerts").await.expect("registered").consumer_arn;
+    // Two events: the first one says that it is a day behind, and is shared for ten seconds.
+    let (old, new) = ("o".repeat(600 << 10), "n".repeat(600 << 10));
+    let number = world.number_of("orders", "k", old.as_bytes()).await;
+    world.clock.advance(hours(23));
+    world.put("orders", "k", new.as_bytes()).await.expect("taken");
+    world.clock.advance(hours(1) - Duration::from_secs(5));
+    let mut first = world.subscribe(&first, "shardId-0", From::HORIZON).await;
+    first.expect_data(&[&old]);
+    world.clock.advance(Duration::from_secs(5));
+    world.subscribe(&second, "shardId-0", From::at(&number)).await.expect_data(&[&old]);
+    world.clock.advance(Duration::from_millis(1));
+    for (consumer, from) in [(third, From::HORIZON), (fourth, From::at(&number))] {
+        world.subscribe(&consumer, "shardId-0", from).await.expect_data(&[&new]);
     }
 }
 
