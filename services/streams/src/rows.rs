@@ -77,7 +77,7 @@ pub(crate) struct AccountRow {
     pub(crate) next_stream: u64,
     /// What iterators and page tokens are sealed with: 64 hexadecimal digits, random.
     pub(crate) secret: String,
-    /// Every deleted stream without a row of its own was last created before this second.
+    /// Every shard and consumer of a deleted stream without a row of its own was created before this second.
     #[serde(deserialize_with = "seconds")]
     pub(crate) names_before: u64,
     /// The commitment to on-demand advantage, once there was one.
@@ -225,7 +225,7 @@ pub(crate) struct PolicyRow {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NameRow {
     pub(crate) v: V1,
-    /// The last creation second of a shard of it.
+    /// The last creation second of a shard or a consumer of it.
     #[serde(deserialize_with = "seconds")]
     pub(crate) created: u64,
 }

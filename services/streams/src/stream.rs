@@ -17,7 +17,7 @@ use crate::shard_map::ShardMap;
 pub(crate) struct Stream {
     pub(crate) id: StreamId,
     pub(crate) name: StreamName,
-    /// Greater than that of any earlier stream of this name; in whole seconds.
+    /// Greater than that of any earlier stream of this name, its shards and its consumers; in whole seconds.
     pub(crate) created: Timestamp,
     pub(crate) mode: StreamMode,
     pub(crate) retention_hours: u32,

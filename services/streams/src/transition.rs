@@ -360,17 +360,16 @@ impl Streams {
     }
 
     /// The end of a stream and all that belongs to it, but for its name: a stream of that name is created later
-    /// than this one, even if the clock says otherwise.
+    /// than anything of this one, even if the clock says otherwise.
     async fn delete(&self, changing: &mut Changing) -> Result<(), StepError> {
         let stream = Arc::clone(&changing.stream);
         self.journal.delete_stream(stream.id).await?;
         let policies = self.scan(&rows::policy_key(stream.id, None)).await?;
-        let last_created = stream.shards.open().map(|shard| shard.created).max().unwrap_or(stream.created);
         let mut writes = vec![
             Write::Delete(rows::stream_key(stream.id)),
             Write::Put(
                 rows::name_key(&stream.name),
-                rows::encode(&NameRow { v: V1, created: last_created.max(stream.created).as_seconds() }),
+                rows::encode(&NameRow { v: V1, created: last_created(&stream).as_seconds() }),
             ),
         ];
         let shards = stream.shards.all().iter().map(|shard| rows::shard_key(stream.id, shard.index));
@@ -419,6 +418,13 @@ impl Streams {
         self.commit(changing, next, writes).await?;
         Ok(true)
     }
+}
+
+/// Nothing of a stream was created later, be it gone already: neither a shard nor a consumer.
+fn last_created(stream: &Stream) -> Timestamp {
+    let shards = stream.shards.open().map(|shard| shard.created);
+    let consumers = stream.consumers.values().map(|consumer| consumer.created);
+    shards.chain(consumers).fold(stream.created.max(stream.consumers_gone), Timestamp::max)
 }
 
 impl Changing {

@@ -118,7 +118,7 @@ fn check_counts(streams: &Streams, mode: StreamMode) -> Result<(), Failure> {
     }
 }
 
-/// Now, or later if a stream of this name was created later than that.
+/// Now, or later if anything of an earlier stream of this name was created later than that.
 async fn creation_second(
     streams: &Streams,
     name: &StreamName,

@@ -73,11 +73,12 @@ fn check_counts(streams: &Streams, stream: &Stream) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Now, or later if a consumer of this stream that is gone was created now: its ARN must not come back.
+/// Now, or later if a consumer that is gone was created now, be it of this stream or of an earlier one of its name, which
+/// the stream was created after: its ARN must not come back.
 fn creation_second(stream: &Stream, now: Timestamp) -> Timestamp {
     let after_the_gone = match stream.consumers_gone {
         Timestamp::ZERO => Timestamp::ZERO,
         gone => gone.plus(Duration::from_secs(1)),
     };
-    rows::second(now.as_seconds()).max(after_the_gone)
+    rows::second(now.as_seconds()).max(stream.created).max(after_the_gone)
 }

@@ -1,6 +1,7 @@
 //! Registered consumers: names, ARNs, tags, policies, pages.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use thalweg_api::kinesis::Kinesis;
 use thalweg_model::kinesis::*;
@@ -68,6 +69,62 @@ async fn names_are_unique_and_arns_never_come_back() {
     assert_eq!(failure.code, "ResourceNotFoundException");
 }
 
+/// A consumer goes, with its stream or before it, and one of its name is registered in the same second with a stream of the
+/// same name. Between them is a restart, and the clock is set back; maybe the stream's name was forgotten.
+async fn check_arn_after_recreation(deregistered: bool, forgotten: bool) {
+    let world = World::new().await;
+    world.create("s", 1).await;
+    let registering = Timestamp::from_seconds(START + 100);
+    world.clock.advance(Duration::from_secs(100));
+    let first = world.register("s", "c").await.expect("it can be registered").consumer_arn;
+    if deregistered {
+        world.deregister(&first).await.expect("it can be deregistered");
+    }
+    delete_with_consumers(&world, "s").await;
+    if forgotten {
+        world.clock.advance(hours(26));
+        world.streams.sweep().await;
+    }
+    world.clock.set_wall(Timestamp::from_seconds(START));
+    let world = world.restart().await;
+    world.create("s", 1).await;
+    world.clock.set_wall(registering);
+    let second = world.register("s", "c").await.expect("the name is free").consumer_arn;
+    assert_ne!(first, second, "deregistered: {deregistered}, forgotten: {forgotten}");
+    let failure = world.describe_consumer(&first).await.expect_err("it is gone");
+    assert_eq!(failure.code, "ResourceNotFoundException");
+}
+
+async fn delete_with_consumers(world: &World, stream: &str) {
+    let input = DeleteStreamInput {
+        stream_name: Some(stream.to_owned()),
+        enforce_consumer_deletion: Some(true),
+        ..DeleteStreamInput::default()
+    };
+    world.streams.delete_stream(&call(), input).await.expect("it can be deleted");
+}
+
+#[tokio::test]
+async fn arns_of_consumers_do_not_come_back_when_a_stream_is_made_again() {
+    for deregistered in [false, true] {
+        for forgotten in [false, true] {
+            check_arn_after_recreation(deregistered, forgotten).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn arns_of_consumers_do_not_come_back_when_all_of_it_takes_less_than_a_second() {
+    let world = World::new().await;
+    world.create("s", 1).await;
+    let first = world.register("s", "c").await.expect("it can be registered").consumer_arn;
+    delete_with_consumers(&world, "s").await;
+    world.create("s", 1).await;
+    world.clock.advance(Duration::from_millis(300));
+    let second = world.register("s", "c").await.expect("the name is free").consumer_arn;
+    assert_ne!(first, second);
+}
+
 #[tokio::test]
 async fn consumers_are_listed_by_name_in_pages() {
     let world = World::new().await;
@@ -92,7 +149,7 @@ async fn consumers_are_listed_by_name_in_pages() {
         "InvalidArgumentException",
         "Invalid NextToken.",
     );
-    world.clock.advance(std::time::Duration::from_millis(300_001));
+    world.clock.advance(Duration::from_millis(300_001));
     let failure = world.streams.list_stream_consumers(&call(), next("s")).await.expect_err("too late");
     assert_eq!(failure.code, "ExpiredNextTokenException");
     let other =
