@@ -32,6 +32,9 @@ use crate::shards::TimeFound;
 use crate::status::Brake;
 use crate::superblock::Superblock;
 
+/// A full volume gets rounds of so small a part of what a round may be, at least.
+const DRAIN_PARTS_MAX: usize = 64;
+
 pub(crate) struct Maintenance {
     engine: Arc<Engine>,
     manifest: Manifest,
@@ -42,6 +45,8 @@ pub(crate) struct Maintenance {
     last_seen: (LogPoint, Duration),
     /// Segments that were offered to the merge in this run, whatever came of it.
     offered: BTreeSet<SegmentName>,
+    /// How much a round drains at most: less than the settings say after a round that a full volume had no room for.
+    round_bytes_max: usize,
 }
 
 impl Maintenance {
@@ -54,7 +59,9 @@ impl Maintenance {
         engine.clock_lead.store(expiry.believed_lead(), Ordering::Relaxed);
         let last_seen = (manifest.through, monotonic);
         let offered = BTreeSet::new();
-        let maintenance = Maintenance { engine, manifest, expiry, chores_at: None, last_seen, offered };
+        let round_bytes_max = settings.drain_bytes_max;
+        let maintenance =
+            Maintenance { engine, manifest, expiry, chores_at: None, last_seen, offered, round_bytes_max };
         maintenance.note_remembered(remembered);
         maintenance
     }
@@ -139,11 +146,26 @@ impl Maintenance {
         self.drain_at(&Pace::Unpaced).await
     }
 
-    /// One round of draining at this pace.
+    /// One round of draining at this pace: a smaller one where the volume has no room for a large one.
     async fn drain_at(&mut self, pace: &Pace<'_>) -> Result<bool, DiskError> {
-        let undrained = self.engine.cache.undrained(self.engine.settings.drain_bytes_max, pace.steps()).await;
+        let most = self.engine.settings.drain_bytes_max;
+        loop {
+            if let Some(drained) = self.try_to_drain(pace).await? {
+                self.round_bytes_max = self.round_bytes_max.saturating_mul(2).min(most);
+                return Ok(drained);
+            }
+            if self.round_bytes_max <= most / DRAIN_PARTS_MAX {
+                return Ok(false);
+            }
+            self.round_bytes_max /= 2;
+        }
+    }
+
+    /// `None`: the volume is full.
+    async fn try_to_drain(&mut self, pace: &Pace<'_>) -> Result<Option<bool>, DiskError> {
+        let undrained = self.engine.cache.undrained(self.round_bytes_max, pace.steps()).await;
         if undrained.through == self.manifest.through {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let engine = Arc::clone(&self.engine);
         let (retention, now) = (&engine.retention, engine.clock.wall());
@@ -164,7 +186,7 @@ impl Maintenance {
                 let reason = format!("the volume is full: {error}");
                 self.no_space(error, touched).await?;
                 self.engine.status.set_brake(Brake::Drain, Some(reason));
-                return Ok(false);
+                return Ok(None);
             }
         };
         self.point_to(round.next).await?;
@@ -192,7 +214,7 @@ impl Maintenance {
             self.engine.retention.forget(stream);
             self.clean_up(drain::remove_stream(&*self.engine.disk, stream).await);
         }
-        Ok(true)
+        Ok(Some(true))
     }
 
     /// A full volume is not fatal: cut back, and try again later. Anything else is. Only the drain throttles: without

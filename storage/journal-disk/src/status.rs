@@ -44,10 +44,16 @@ impl Status {
     /// Throttles for this reason, or no longer.
     pub(crate) fn set_brake(&self, brake: Brake, reason: Option<String>) {
         let mut reasons = self.reasons();
-        match brake {
-            Brake::Space => reasons.space = reason,
-            Brake::Drain => reasons.drain = reason,
+        let set = match brake {
+            Brake::Space => &mut reasons.space,
+            Brake::Drain => &mut reasons.drain,
+        };
+        match (&set, &reason) {
+            (None, Some(reason)) => tracing::warn!(reason, "puts are throttled until there is room"),
+            (Some(_), None) => tracing::info!("there is room again"),
+            (Some(_), Some(_)) | (None, None) => {}
         }
+        *set = reason;
         self.braked.store(reasons.space.is_some() || reasons.drain.is_some(), Ordering::Relaxed);
     }
 

@@ -11,9 +11,9 @@ use support::history::{History, is_throttled, read_all};
 use support::{Machine, seeds};
 use thalweg_journal::{Append, AppendError, Health, Journal, NotAppliedReason, ReadError, RunOutcome};
 use thalweg_journal_disk::{DiskJournal, OpenError, Settings};
-use thalweg_system::Clock;
 use thalweg_system::disk::DiskErrorKind;
 use thalweg_system::simulated::{CallKind, Crash, SimulatedDisk};
+use thalweg_system::{Clock, Disk};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 const STREAM: StreamId = StreamId(7);
@@ -158,6 +158,42 @@ fn a_full_volume_throttles_and_goes_on_when_there_is_space() {
             });
         }
     }
+}
+
+/// The story: a round had to fit whole, so that puts stood still until a seventh of the volume was free.
+#[test]
+fn a_volume_without_room_for_a_whole_round_takes_a_part_of_it() {
+    let settings = Settings {
+        chores_interval: Duration::from_millis(20),
+        drain_bytes_max: 512 << 10,
+        ..Settings::small()
+    };
+    let machine = Machine::new(1, settings);
+    machine.spawn.clone().block_on(async {
+        let journal = machine.open().await;
+        let mut history = History::default();
+        open_shards(&journal, &mut history, 2).await;
+        fill(&machine, &journal, &mut history, 2, 60_000).await;
+        // As much waits as may.
+        machine.disk.fail_always(CallKind::Write, "seg/", DiskErrorKind::NoSpace);
+        while let Ok(outcomes) = journal.append(history.append_for(&[(shard(0), 2)], 500)).await {
+            assert!(matches!(outcomes[..], [RunOutcome::Placed { .. }]), "{outcomes:?}");
+        }
+        let waiting = journal.figures().undrained_bytes;
+        // Between two rounds, not in one.
+        let mut used = u64::MAX;
+        for _ in 0..100 {
+            machine.clock.sleep(Duration::from_millis(1)).await;
+            let space = machine.disk.space().await.expect("it can be measured");
+            used = used.min(space.total - space.available);
+        }
+        let room = waiting as u64 / 8;
+        machine.disk.set_capacity(Some(used + room));
+        machine.disk.clear_faults();
+        machine.clock.sleep(Duration::from_millis(100)).await;
+        let left = journal.figures().undrained_bytes;
+        assert!(left < waiting, "nothing of {waiting} bytes was drained into {room}");
+    });
 }
 
 #[test]
