@@ -43,7 +43,7 @@ pub(crate) struct Maintenance {
     chores_at: Option<Duration>,
     /// The log's end when it last moved, and when that was seen.
     last_seen: (LogPoint, Duration),
-    /// Segments that were offered to the merge in this run, whatever came of it.
+    /// Segments that were offered to the merge in this run, whatever came of it, as long as the manifest names them.
     offered: BTreeSet<SegmentName>,
     /// How much a round drains at most: less than the settings say after a round that a full volume had no room for.
     round_bytes_max: usize,
@@ -253,6 +253,7 @@ impl Maintenance {
         self.engine.superblocks.lock().await.store(change).await?;
         self.note_remembered(wall);
         let old = std::mem::replace(&mut self.manifest, next);
+        self.offered.retain(|&name| self.manifest.names(name));
         {
             let mut tombstones = self.engine.tombstones.lock().unwrap_or_else(PoisonError::into_inner);
             for stream in
@@ -492,6 +493,10 @@ impl Maintenance {
         if self.engine.settings.merge_bytes_per_second == 0 || self.engine.status.brake().is_some() {
             return Ok(());
         }
+        debug_assert!(
+            self.offered.iter().all(|&name| self.manifest.names(name)),
+            "what left the manifest is not remembered"
+        );
         let chunk_bytes_max = self.engine.settings.chunk_bytes_max;
         for (&stream, row) in &self.manifest.streams {
             for (&number, segment) in &row.segments {
@@ -529,7 +534,6 @@ impl Maintenance {
             }
         }
         self.remove_files(&[old]).await;
-        self.offered.remove(&old);
         Ok(())
     }
 

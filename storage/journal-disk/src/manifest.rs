@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 use crate::batch::{Entry, Kind, LogPoint};
+use crate::segment::SegmentName;
 
 /// Everything durable outside the ring, as of `through`.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +92,12 @@ impl Manifest {
             streams: BTreeMap::new(),
             tombstones: BTreeMap::new(),
         }
+    }
+
+    /// Whether a segment counts, in this revision.
+    pub(crate) fn names(&self, segment: SegmentName) -> bool {
+        let row = self.streams.get(&segment.stream).and_then(|stream| stream.segments.get(&segment.number));
+        row.is_some_and(|row| row.revision == segment.revision)
     }
 
     /// Takes in what an entry of batch `position` does to the shards. Records themselves go into segments by other

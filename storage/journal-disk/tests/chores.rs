@@ -416,6 +416,28 @@ fn segments_of_small_chunks_are_rewritten_and_hold_the_same() {
     });
 }
 
+/// A server that runs for years must not keep the name of each segment that was offered and not rewritten: the engine asserts
+/// that it does not, each time it looks for one to rewrite.
+#[test]
+fn segments_that_were_not_rewritten_are_forgotten_when_they_expire() {
+    const SHARDS: u32 = 12;
+    in_scene(slow_settings(), SHARDS, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        for _ in 0..60 {
+            for index in 0..SHARDS {
+                scene.put(shard(index), 1, 150).await;
+            }
+        }
+        scene.machine.disk.fail_always(CallKind::Read, ".seg", DiskErrorKind::Io);
+        let reads = scene.machine.disk.calls_of(CallKind::Read);
+        scene.wait(HOUR).await;
+        assert!(scene.machine.disk.calls_of(CallKind::Read) > reads, "one was to be rewritten");
+        scene.wait(25 * HOUR).await;
+        scene.until("all expired", |scene| scene.segments(STREAM) == 0).await;
+        scene.wait(HOUR).await;
+    });
+}
+
 #[test]
 fn a_caught_up_reader_never_touches_the_disk() {
     in_scene(Settings::tiny(), 1, |mut scene| async move {
