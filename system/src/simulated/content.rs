@@ -84,7 +84,7 @@ impl Clone for File {
 pub(super) struct Change {
     id: u64,
     /// Written durably, but kept here because changes before it are not durable.
-    pub(super) is_durable: bool,
+    is_durable: bool,
     what: What,
 }
 
@@ -187,7 +187,12 @@ impl File {
         }
     }
 
-    /// What the device would give after a failed sync: memory forgets what it could not write.
+    /// A failed sync: the kernel marks what it could not write as written, and the next sync does not try it again.
+    pub(super) fn forget(&mut self) {
+        self.changes.retain(|change| change.is_durable);
+    }
+
+    /// The cache is dropped: what a failed sync forgot is gone.
     pub(super) fn reload(&mut self) {
         self.bytes = self.durable.clone();
         for change in &self.changes {

@@ -103,6 +103,18 @@ struct Fault {
     passes: u64,
     strikes_once: bool,
     error: DiskErrorKind,
+    leaves: Remains,
+}
+
+/// What of a call that failed is there all the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Remains {
+    /// Nothing.
+    Nothing,
+    /// A write that may have reached the disk in part, or still does.
+    OnItsWay,
+    /// A write that reads show until the cache is dropped. The kernel marked it as written: no sync brings it to the disk.
+    InCache,
 }
 
 /// A bit that a read to come gets wrong.
@@ -111,6 +123,8 @@ struct Flip {
     passes: u64,
     /// Which bit of what is read, modulo their number.
     bit: u64,
+    /// Every read sees it until the cache is dropped.
+    stays_in_cache: bool,
 }
 
 fn call_name(kind: CallKind) -> &'static str {
@@ -228,21 +242,54 @@ impl SimulatedDisk {
     /// lost what it should have made durable, though reads still show it.
     pub fn fail_nth(&self, kind: CallKind, path_part: &str, nth: u64, error: DiskErrorKind) {
         assert!(nth > 0, "calls are counted from 1");
+        self.set_fault(kind, path_part, nth - 1, true, error);
+    }
+
+    fn set_fault(
+        &self,
+        kind: CallKind,
+        path_part: &str,
+        passes: u64,
+        strikes_once: bool,
+        error: DiskErrorKind,
+    ) {
         let path_part = path_part.to_owned();
-        self.state().faults.push(Fault { kind, path_part, passes: nth - 1, strikes_once: true, error });
+        let leaves = if error == DiskErrorKind::NoSpace { Remains::Nothing } else { Remains::OnItsWay };
+        self.state().faults.push(Fault { kind, path_part, passes, strikes_once, error, leaves });
     }
 
     /// As [`SimulatedDisk::fail_nth`], for every call from now on.
     pub fn fail_always(&self, kind: CallKind, path_part: &str, error: DiskErrorKind) {
-        let path_part = path_part.to_owned();
-        self.state().faults.push(Fault { kind, path_part, passes: 0, strikes_once: false, error });
+        self.set_fault(kind, path_part, 0, false, error);
+    }
+
+    /// Lets the `nth` durable write from now (1 is the next) fail where it syncs, counting as [`SimulatedDisk::fail_nth`]
+    /// does: so where writes go through the cache. Reads show its bytes until the cache is dropped, and the syncs that
+    /// follow answer well and do not make them durable.
+    pub fn fail_nth_in_sync(&self, path_part: &str, nth: u64) {
+        assert!(nth > 0, "calls are counted from 1");
+        self.state().faults.push(Fault {
+            kind: CallKind::WriteDurable,
+            path_part: path_part.to_owned(),
+            passes: nth - 1,
+            strikes_once: true,
+            error: DiskErrorKind::Io,
+            leaves: Remains::InCache,
+        });
     }
 
     /// Lets the `nth` read of bytes from now (1 is the next) get one bit wrong: bit number `bit`, modulo how many it
     /// reads. The disk keeps the right one, and the next read sees it.
     pub fn flip_nth_read(&self, nth: u64, bit: u64) {
         assert!(nth > 0, "reads are counted from 1");
-        self.state().flip = Some(Flip { passes: nth - 1, bit });
+        self.state().flip = Some(Flip { passes: nth - 1, bit, stays_in_cache: false });
+    }
+
+    /// As [`SimulatedDisk::flip_nth_read`], of a read that fills the cache: the reads that follow see the wrong bit, too,
+    /// until the cache is dropped.
+    pub fn flip_nth_read_into_cache(&self, nth: u64, bit: u64) {
+        assert!(nth > 0, "reads are counted from 1");
+        self.state().flip = Some(Flip { passes: nth - 1, bit, stays_in_cache: true });
     }
 
     /// Forgets the faults that were set. Answers how many of them were still to strike.
@@ -357,11 +404,11 @@ impl SimulatedDisk {
 
     // ---- What every call does ----
 
-    /// Counts a call and meets its fate. With an error comes whether a write has left something on the way.
+    /// Counts a call and meets its fate. With an error comes what a write has left.
     fn begin(&self, kind: CallKind, path: &str, offset: u64, length: u64) -> Result<(), Failed> {
         let mut state = self.state();
         if state.stopped {
-            return Err(Failed { error: stopped(kind, path), in_flight: false });
+            return Err(Failed { error: stopped(kind, path), leaves: Remains::Nothing });
         }
         state.calls += 1;
         *state.calls_by_kind.entry(kind).or_default() += 1;
@@ -370,7 +417,7 @@ impl SimulatedDisk {
         }
         if state.stop_at == Some(state.calls) {
             state.stopped = true;
-            return Err(Failed { error: stopped(kind, path), in_flight: true });
+            return Err(Failed { error: stopped(kind, path), leaves: Remains::OnItsWay });
         }
         let mut fault = None;
         for (index, one) in state.faults.iter_mut().enumerate() {
@@ -384,8 +431,7 @@ impl SimulatedDisk {
         }
         let Some(index) = fault else { return Ok(()) };
         let fault = &state.faults[index];
-        let in_flight = fault.error != DiskErrorKind::NoSpace;
-        let failed = Failed { error: set_fault(fault.error, kind, path), in_flight };
+        let failed = Failed { error: set_fault(fault.error, kind, path), leaves: fault.leaves };
         if fault.strikes_once {
             state.faults.remove(index);
         }
@@ -444,8 +490,7 @@ impl SimulatedDisk {
 
 struct Failed {
     error: DiskError,
-    /// A write of this call may have reached the disk in part.
-    in_flight: bool,
+    leaves: Remains,
 }
 
 impl Disk for SimulatedDisk {
@@ -654,12 +699,12 @@ impl SimulatedFile {
             buffer[..count].copy_from_slice(&there[..count]);
             Ok(())
         })?;
-        self.flip(buffer);
+        self.flip(offset, buffer);
         Ok(())
     }
 
     /// Gets a bit of what was read wrong, where it is time for that.
-    fn flip(&self, read: &mut [u8]) {
+    fn flip(&self, offset: u64, read: &mut [u8]) {
         let mut state = self.disk.state();
         let Some(flip) = &mut state.flip else { return };
         if flip.passes > 0 || read.is_empty() {
@@ -667,8 +712,15 @@ impl SimulatedFile {
             return;
         }
         let bit = flip.bit % (read.len() as u64 * 8);
-        read[(bit / 8) as usize] ^= 1 << (bit % 8);
+        let stays_in_cache = flip.stays_in_cache;
         state.flip = None;
+        read[(bit / 8) as usize] ^= 1 << (bit % 8);
+        if stays_in_cache {
+            let file = state.content.files.get_mut(&self.id).expect("open files exist");
+            if let Some(byte) = file.bytes.get_mut((offset + bit / 8) as usize) {
+                *byte ^= 1 << (bit % 8);
+            }
+        }
     }
 
     /// Begins a write, and answers the number of its change, which is not durable yet.
@@ -684,9 +736,14 @@ impl SimulatedFile {
             self.with(|file| file.note_way(offset, bytes.len(), block, self.access == Access::Bulk));
         }
         if let Err(failed) = self.disk.begin(kind, &self.path, offset, bytes.len() as u64) {
-            if failed.in_flight {
-                self.with(|file| file.push(what()));
-            }
+            self.with(|file| {
+                if failed.leaves != Remains::Nothing {
+                    file.push(what());
+                }
+                if failed.leaves == Remains::InCache {
+                    file.forget();
+                }
+            });
             return Err(failed.error);
         }
         self.check_room(kind, offset + bytes.len() as u64)?;
@@ -736,9 +793,8 @@ impl DiskFile for SimulatedFile {
     fn sync(&self) -> BoxFuture<'_, Result<(), DiskError>> {
         Box::pin(async move {
             if let Err(failed) = self.disk.begin(CallKind::Sync, &self.path, 0, 0) {
-                // The kernel marks what it could not write as written: the next sync would succeed without it.
-                if failed.in_flight && !self.disk.is_stopped() {
-                    self.with(|file| file.changes.retain(|change| change.is_durable));
+                if failed.leaves != Remains::Nothing && !self.disk.is_stopped() {
+                    self.with(File::forget);
                 }
                 return Err(failed.error);
             }
@@ -982,6 +1038,48 @@ mod tests {
             assert_eq!(disk.content("a").as_deref(), Some(&[1; 2048][..]), "the device never had it");
         });
         assert_eq!(disk.crash(Crash::PowerEverything).content("a").as_deref(), Some(&[1; 2048][..]));
+    }
+
+    #[test]
+    fn a_write_that_fails_in_its_sync_is_only_in_the_cache() {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            let file = file(&disk, "a", Access::Recycled).await;
+            file.write_durable(0, &filled(512, 1)).await.expect("no fault is set");
+            disk.sync_directory("").await.expect("no fault is set");
+            disk.fail_nth_in_sync("a", 1);
+            file.write_durable(0, &filled(512, 2)).await.expect_err("the fault");
+        });
+        let next = disk.crash(Crash::Process);
+        block_on(async {
+            let file = next.open("a", Access::Recycled).await.expect("it is there");
+            file.sync().await.expect("the kernel has forgotten");
+            assert_eq!(next.content("a").as_deref(), Some(&[2; 512][..]));
+            assert_eq!(
+                next.copy().crash(Crash::PowerEverything).content("a").as_deref(),
+                Some(&[1; 512][..])
+            );
+            file.drop_cache(0, 512);
+            assert_eq!(next.content("a").as_deref(), Some(&[1; 512][..]), "the device never had it");
+        });
+    }
+
+    #[test]
+    fn a_wrong_bit_in_the_cache_is_read_until_that_is_dropped() {
+        let disk = SimulatedDisk::new();
+        disk.put("a", &[0, 0]);
+        disk.flip_nth_read_into_cache(2, 11);
+        block_on(async {
+            let file = disk.open("a", Access::ReadOnly).await.expect("it is there");
+            let mut read = [0; 2];
+            for expected in [[0, 0], [0, 8], [0, 8]] {
+                file.read(0, &mut read).await.expect("no call fails");
+                assert_eq!(read, expected);
+            }
+            file.drop_cache(0, 2);
+            file.read(0, &mut read).await.expect("no call fails");
+            assert_eq!(read, [0, 0]);
+        });
     }
 
     #[test]
