@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use thalweg_system::disk::{Access, DiskErrorKind};
+use thalweg_system::planted::{Bug, is_planted};
 use thalweg_system::{AlignedBuffer, Clock, Disk, DiskError, DiskFile};
 
 use crate::error::OpenError;
@@ -125,7 +126,17 @@ pub(crate) fn check_alignment(file: &dyn DiskFile, path: &str) -> Result<(), Dis
     })
 }
 
-/// Opens a slot that exists and checks that it is ours.
+/// What is read of this file next is on the device, not only in memory: what a killed process left there becomes durable,
+/// and what a failed sync left there, which no other sync would bring to the device, is forgotten.
+pub(crate) async fn settle(file: &dyn DiskFile, bytes: u64) -> Result<(), DiskError> {
+    if !is_planted(Bug::TailNotSyncedAgain) {
+        file.sync().await?;
+    }
+    file.drop_cache(0, bytes);
+    Ok(())
+}
+
+/// Opens a slot that exists and checks that it is ours. What is read of it is durable.
 pub(crate) async fn open(disk: &dyn Disk, journal: u64, index: u32) -> Result<Slot, OpenError> {
     let path = path(index);
     let file = disk.open(&path, Access::Recycled).await?;
@@ -134,6 +145,7 @@ pub(crate) async fn open(disk: &dyn Disk, journal: u64, index: u32) -> Result<Sl
     if length < FIRST_BATCH {
         return Err(OpenError::corrupt(&path, length, "the slot ends within its header"));
     }
+    settle(&*file, length).await?;
     let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
     file.read(0, &mut block).await?;
     if sum_behind_first_field(&block) != get_u32(&block, 0) || get_u32(&block, 4) != MAGIC {

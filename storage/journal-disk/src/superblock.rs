@@ -12,7 +12,7 @@ use thalweg_types::Timestamp;
 use crate::error::OpenError;
 use crate::layout::{COUNT_MAX, get_u32, get_u64, put_u32, put_u64, sum_behind_first_field};
 use crate::settings::BLOCK_BYTES;
-use crate::slot::check_alignment;
+use crate::slot::{check_alignment, settle};
 
 /// `TWSB` in the file.
 const MAGIC: u32 = u32::from_le_bytes(*b"TWSB");
@@ -127,7 +127,7 @@ impl Superblocks {
         Ok(Superblocks { files, current: first })
     }
 
-    /// Reads both, and changes nothing.
+    /// Reads what the device has of both, and changes nothing.
     pub(crate) async fn look(disk: &dyn Disk) -> Result<Looked, OpenError> {
         let mut files = Vec::with_capacity(2);
         let mut whole: Option<Superblock> = None;
@@ -144,6 +144,7 @@ impl Superblocks {
                 other => other?,
             };
             check_alignment(&*file, path)?;
+            settle(&*file, BLOCK_BYTES as u64).await?;
             let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
             let read = match file.read(0, &mut block).await {
                 Err(error) if error.kind == DiskErrorKind::EndOfFile => {

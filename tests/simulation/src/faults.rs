@@ -73,7 +73,10 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
         5 => {
             let kind = FAILING[random.below(FAILING.len() as u64) as usize];
             let (nth, before) = (1 + random.below(FAILING_CALLS_MAX), machine.disk.calls_of(kind));
-            machine.disk.fail_nth(kind, "", nth, DiskErrorKind::Io);
+            match kind {
+                CallKind::WriteDurable if nth % 2 == 0 => machine.disk.fail_nth_in_sync("", nth),
+                _ => machine.disk.fail_nth(kind, "", nth, DiskErrorKind::Io),
+            }
             trouble(world).await;
             if machine.disk.calls_of(kind) - before >= nth {
                 world.count("failing calls to the disk");
