@@ -95,8 +95,9 @@ impl Client {
         match status {
             200 => Outcome::Success(value),
             // 408: its body took too long, as it does when hours pass at once.
-            400 | 408 => Outcome::Refused(value["__type"].as_str().unwrap_or_default().to_owned()),
-            500 | 503 => Outcome::Unknown,
+            // 503: there is no room for its body or its answer.
+            400 | 408 | 503 => Outcome::Refused(value["__type"].as_str().unwrap_or_default().to_owned()),
+            500 => Outcome::Unknown,
             _ => panic!("{operation} answered {status} {value}"),
         }
     }

@@ -120,7 +120,14 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
             }
         }
         8 => {
-            machine.clock.advance(Duration::from_secs(random.below(HOURS_MAX * 3600)));
+            let time = Duration::from_secs(random.below(HOURS_MAX * 3600));
+            if random.one_in(4) {
+                world.count("hours without a server");
+                machine.crash(some_crash(random).0);
+                machine.clock.advance(time);
+                return start(world, machine).await;
+            }
+            machine.clock.advance(time);
             world.count("hours that pass");
             if random.one_in(3) {
                 turns(random.below(TURNS_MAX)).await;
@@ -209,7 +216,7 @@ fn leap(machine: &Machine) {
         world.count(if asleep { "leaps ahead by hours" } else { "leaps ahead" });
     } else {
         machine.clock.set_wall(wall.minus(by));
-        world.history().was_set_back();
+        world.history().was_set_back(by);
         world.count("leaps back");
     }
 }

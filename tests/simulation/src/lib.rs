@@ -42,6 +42,7 @@ mod machine;
 mod network;
 mod power_cuts;
 mod process;
+mod retention;
 mod run;
 mod soak;
 mod subscription;

@@ -163,7 +163,7 @@ impl Machine {
         if let Some(life) = self.life.take() {
             self.count_figures(&life);
             life.spawn.kill_tasks();
-            self.world.set_open_change(false);
+            self.world.server_is_gone();
         }
         self.disk = after;
     }
@@ -201,7 +201,7 @@ impl Machine {
         life.journal.shutdown().await;
         life.catalog.shutdown().await;
         life.spawn.kill_tasks();
-        self.world.set_open_change(false);
+        self.world.server_is_gone();
     }
 }
 

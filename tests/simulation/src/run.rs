@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
 use thalweg_system::{BoxFuture, Spawn};
@@ -21,6 +22,11 @@ const PRODUCERS: u64 = 3;
 const READERS: u64 = 2;
 /// One connection in so many breaks.
 const RESETS_ONE_IN: u64 = 12;
+
+/// The clock goes on evenly for so long, in so many parts: long enough to be believed, whatever it did before.
+const EVEN_PART: Duration = Duration::from_secs(30 * 60);
+const EVEN_PARTS: u32 = 5;
+const EVEN_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a run is like.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +97,14 @@ fn simulate(seed: u64, options: Options) -> Counters {
         // What was seen now is seen again.
         crash(&world, &mut machine).await;
         verify(&world).await;
+        if seed.is_multiple_of(4) {
+            for _ in 0..EVEN_PARTS {
+                machine.clock.advance(EVEN_PART);
+                world.clock.sleep(EVEN_PAUSE).await;
+            }
+            world.history().clock_is_sure();
+            verify(&world).await;
+        }
         machine.shut_down().await;
         machine.start().await.expect("it ended in good order");
         verify(&world).await;

@@ -1,5 +1,6 @@
 //! Reads everything that a server has, while nobody else uses it, and compares it with the history.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -83,26 +84,24 @@ async fn verify_stream(world: &World, client: &mut Client, stream: &str) {
     check_takes_puts(world, client, stream).await;
     let shards = &list_shards(client, stream).await;
     check_cover(stream, shards);
-    let mut all: Vec<(&Value, Vec<Seen>)> = Vec::new();
     for shard in shards {
         let id = text(shard, "ShardId");
         let began = world.history().ask_read();
-        let seen = read_all(world, client, stream, shard).await;
+        let seen = read_all(world, client, stream, shard, shards).await;
         world.counters().add("records verified", seen.len() as u64);
         world.history().all(stream, id, began, &seen);
         check_places(world, stream, shard, &seen);
         check_time(world, client, stream, id, &seen).await;
-        all.push((shard, seen));
     }
-    for (shard, seen) in &all {
+    for shard in shards {
         for parent in ["ParentShardId", "AdjacentParentShardId"] {
             let Some(parent) = shard[parent].as_str() else { continue };
-            let Some((_, before)) = all.iter().find(|(other, _)| other["ShardId"] == *parent) else {
-                continue;
-            };
-            if let (Some(last), Some(first)) = (before.last(), seen.first()) {
+            let history = world.history();
+            let before = history.first_and_last(stream, parent);
+            let after = history.first_and_last(stream, text(shard, "ShardId"));
+            if let (Some((_, last)), Some((first, _))) = (before, after) {
                 assert!(
-                    last.sequence_number < first.sequence_number,
+                    last < first,
                     "a child's numbers exceed its parent's: {parent} and {shard} of {stream}"
                 );
             }
@@ -164,7 +163,13 @@ fn check_cover(stream: &str, shards: &[Value]) {
     assert_eq!(next, None, "the shards of {stream} cover all hash keys");
 }
 
-async fn read_all(world: &World, client: &mut Client, stream: &str, shard: &Value) -> Vec<Seen> {
+async fn read_all(
+    world: &World,
+    client: &mut Client,
+    stream: &str,
+    shard: &Value,
+    shards: &[Value],
+) -> Vec<Seen> {
     let id = text(shard, "ShardId");
     let body = json!({"StreamName": stream, "ShardId": id, "ShardIteratorType": "TRIM_HORIZON"});
     let mut iterator = ask(client, "GetShardIterator", &body).await["ShardIterator"].clone();
@@ -178,7 +183,7 @@ async fn read_all(world: &World, client: &mut Client, stream: &str, shard: &Valu
         iterator = answer["NextShardIterator"].clone();
         if iterator.is_null() {
             assert!(!is_open(shard), "only a closed shard has an end");
-            assert!(!answer["ChildShards"].is_null(), "the end of a shard names its children");
+            check_children(shards, id, &answer["ChildShards"]);
             return seen;
         }
         if is_open(shard) && is_empty && answer["MillisBehindLatest"] == 0 {
@@ -186,6 +191,19 @@ async fn read_all(world: &World, client: &mut Client, stream: &str, shard: &Valu
         }
     }
     panic!("{id} of {stream} has no end");
+}
+
+/// The end of a shard names all of its children, as ListShards does.
+fn check_children(shards: &[Value], parent: &str, children: &Value) {
+    let children = children.as_array().expect("the end of a shard names its children");
+    let told: BTreeSet<_> = children.iter().map(|child| (text(child, "ShardId"), range_of(child))).collect();
+    let is_parent = |shard: &Value, name: &str| shard[name].as_str() == Some(parent);
+    let listed: BTreeSet<_> = shards
+        .iter()
+        .filter(|shard| is_parent(shard, "ParentShardId") || is_parent(shard, "AdjacentParentShardId"))
+        .map(|shard| (text(shard, "ShardId"), range_of(shard)))
+        .collect();
+    assert!(!told.is_empty() && told == listed, "{parent} ends with {told:?}, and {listed:?} are listed");
 }
 
 /// Every record lies where its hash key does.
@@ -208,12 +226,13 @@ async fn check_time(world: &World, client: &mut Client, stream: &str, shard: &st
     if seen.is_empty() {
         return;
     }
-    let time = seen[world.random.below(seen.len() as u64) as usize].arrival_millis;
+    let some = seen[world.random.below(seen.len() as u64) as usize].arrival_millis;
+    let time = some - 1 + world.random.below(3) as i64;
     if time > world.clock.wall().as_millis() {
         // The clock was set back since.
         return;
     }
-    let expected = seen.iter().find(|one| one.arrival_millis >= time).expect("one has this time");
+    let expected = seen.iter().find(|one| one.arrival_millis >= time);
     let body = json!({
         "StreamName": stream, "ShardId": shard, "ShardIteratorType": "AT_TIMESTAMP",
         "Timestamp": time as f64 / 1000.0,
@@ -224,7 +243,7 @@ async fn check_time(world: &World, client: &mut Client, stream: &str, shard: &st
     let found = found.first().map(|one| one.sequence_number.as_str());
     assert_eq!(
         found,
-        Some(expected.sequence_number.as_str()),
+        expected.map(|one| one.sequence_number.as_str()),
         "the first record from {time} on of {shard} of {stream}"
     );
 }

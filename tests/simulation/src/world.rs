@@ -85,9 +85,15 @@ impl World {
         self.in_flight.lock().expect("counting does not panic")
     }
 
-    /// A client gave up on a change, or the server that may be making it is gone.
-    pub(crate) fn set_open_change(&self, has: bool) {
-        self.has_open_change.store(has, Ordering::Relaxed);
+    /// A client gave up on a change.
+    pub(crate) fn set_open_change(&self) {
+        self.has_open_change.store(true, Ordering::Relaxed);
+    }
+
+    /// The server that may have been making it is gone.
+    pub(crate) fn server_is_gone(&self) {
+        self.has_open_change.store(false, Ordering::Relaxed);
+        self.history().server_is_gone();
     }
 
     /// Whether the server may be making a change that nobody waits for.

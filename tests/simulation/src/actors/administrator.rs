@@ -33,13 +33,21 @@ pub(crate) async fn administer(world: Arc<World>, times: u64) {
     }
 }
 
-/// Asks for a change; says whether it was made.
-async fn change(world: &World, client: &mut Client, operation: &str, body: &Value) -> bool {
-    let outcome = client.call(operation, body).await;
-    if matches!(outcome, Outcome::Unknown) {
-        world.set_open_change(true);
+/// Asks for a change; says whether it was made, if that is known.
+async fn try_change(world: &World, client: &mut Client, operation: &str, body: &Value) -> Option<bool> {
+    match client.call(operation, body).await {
+        Outcome::Success(_) => Some(true),
+        Outcome::Refused(_) | Outcome::NoServer => Some(false),
+        Outcome::Unknown => {
+            world.set_open_change();
+            None
+        }
     }
-    matches!(outcome, Outcome::Success(_))
+}
+
+/// Asks for a change; says whether it is known to be made.
+async fn change(world: &World, client: &mut Client, operation: &str, body: &Value) -> bool {
+    try_change(world, client, operation, body).await == Some(true)
 }
 
 async fn create(world: &World, client: &mut Client) {
@@ -65,8 +73,12 @@ async fn change_retention(world: &World, client: &mut Client, stream: &str) {
         false => ("DecreaseStreamRetentionPeriod", 24),
     };
     let body = json!({"StreamName": stream, "RetentionPeriodHours": hours});
-    if change(world, client, operation, &body).await {
-        world.count("retentions changed");
+    world.history().ask_retention(stream, hours);
+    if let Some(is_set) = try_change(world, client, operation, &body).await {
+        world.history().retention_answered(stream, hours, is_set);
+        if is_set {
+            world.count("retentions changed");
+        }
     }
 }
 

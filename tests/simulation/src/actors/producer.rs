@@ -1,6 +1,7 @@
 //! Puts records, one or several at a time, and tries again as SDKs do: all of a call that was refused or not answered,
 //! and of a PutRecords the entries that were not written.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -117,12 +118,15 @@ async fn several(world: &World, client: &mut Client, stream: &str, puts: &[Put])
     let results = answer["Records"].as_array().expect("there are results");
     assert_eq!(results.len(), puts.len(), "every record has its result");
     let mut left = Vec::new();
+    let mut last: BTreeMap<&str, &str> = BTreeMap::new();
     for (put, result) in puts.iter().zip(results) {
         match result["ErrorCode"].as_str() {
             None => {
                 world.count("puts acknowledged");
                 let (shard, number) = place_in(result);
                 history.acknowledged(stream, put, began, shard, number);
+                let before = last.insert(shard, number);
+                assert!(before < Some(number), "{number} of {shard} comes after {before:?} of the same call");
             }
             Some("ProvisionedThroughputExceededException") => {
                 world.count("puts throttled");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::patience;
-use super::reader::{Place, some_place, some_shard};
+use super::reader::{Place, check_children, some_place, some_shard};
 use crate::client::{Client, Outcome};
-use crate::history::records_in;
+use crate::history::{From, Moment, records_in};
 use crate::world::World;
 
 const PAUSE_MILLIS: u64 = 100;
@@ -27,8 +27,14 @@ pub(crate) async fn subscribe(world: Arc<World>, times: u64) {
         world.pause(PAUSE_MILLIS).await;
         let Some((stream, shard)) = some_shard(&world, &mut client).await else { continue };
         let Some(consumer) = some_consumer(&world, &mut client, &stream).await else { continue };
-        let from = some_place(&world, &stream, &shard);
-        listen(&world, &mut client, &stream, &shard, &consumer, &from).await;
+        let mut place = some_place(&world, &stream, &shard);
+        let mut from = None;
+        while let Some((goes_on, seen)) =
+            listen(&world, &mut client, (&stream, &shard, &consumer), &place, from).await
+            && world.random.one_in(2)
+        {
+            (place, from) = (Place::Number(goes_on, false), Some(seen));
+        }
     }
 }
 
@@ -59,41 +65,52 @@ async fn some_consumer(world: &World, client: &mut Client, stream: &str) -> Opti
     Some(consumer.as_str().expect("consumers have ARNs").to_owned())
 }
 
-async fn listen(world: &World, client: &mut Client, stream: &str, shard: &str, consumer: &str, from: &Place) {
-    let mut position = json!({"Type": from.kind()});
-    if let Place::Number(number, _) = from {
-        position["SequenceNumber"] = number.as_str().into();
+/// Takes events for a while. `from`: what was seen before, where it goes on from there. Answers where to go on, and what was
+/// seen, unless the shard has ended or nothing came.
+async fn listen(
+    world: &World,
+    client: &mut Client,
+    (stream, shard, consumer): (&str, &str, &str),
+    place: &Place,
+    from: Option<From>,
+) -> Option<(String, From)> {
+    let mut position = json!({"Type": place.kind()});
+    if let Some((name, value)) = place.detail("SequenceNumber") {
+        position[name] = value;
     }
     let body = json!({"ConsumerARN": consumer, "ShardId": shard, "StartingPosition": position});
-    let began = world.history().ask_read();
-    let Some(mut subscription) = client.subscribe(&body).await else { return };
-    world.count("subscriptions");
-    let mut after = from.after();
+    let began: Moment = world.history().ask_read();
+    let mut subscription = client.subscribe(&body).await?;
+    world.count(if from.is_some() { "subscriptions that go on" } else { "subscriptions" });
+    let mut from = from.unwrap_or_else(|| place.between(began, world.history().ask_read()));
+    let mut goes_on = None;
     for _ in 0..1 + world.random.below(EVENTS_MAX) {
         let event = tokio::select! {
             biased;
             event = subscription.next() => event,
             () = world.clock.sleep(PATIENCE) => None,
         };
-        let Some(event) = event else { return };
+        let Some(event) = event else { break };
         let seen = records_in(&event);
-        if let Some(first) = seen.first() {
-            from.check(&first.sequence_number);
-        }
         world.counters().add("records pushed", seen.len() as u64);
-        world.history().seen(stream, shard, began, after.as_deref(), &seen);
+        let caught_up = event["MillisBehindLatest"] == 0;
+        world.history().seen(stream, shard, began, &from, &seen, caught_up);
+        let next = event["ContinuationSequenceNumber"].as_str();
         if let Some(last) = seen.last() {
-            let goes_on = event["ContinuationSequenceNumber"].as_str();
             assert!(
-                goes_on.is_none_or(|number| number >= last.sequence_number.as_str()),
-                "{shard} of {stream} goes on at {goes_on:?}, before {}",
+                next.is_none_or(|number| number >= last.sequence_number.as_str()),
+                "{shard} of {stream} goes on at {next:?}, before {}",
                 last.sequence_number
             );
-            after = Some(last.sequence_number.clone());
+            from = From::Number(last.sequence_number.clone(), false);
         }
         if event["ChildShards"].as_array().is_some_and(|children| !children.is_empty()) {
+            check_children(shard, &event["ChildShards"]);
+            world.history().ended(stream, shard, &from);
             world.count("shards pushed to their end");
-            return;
+            return None;
         }
+        goes_on = Some(next.expect("all but the last event say where to go on").to_owned());
     }
+    Some((goes_on?, from))
 }
