@@ -26,13 +26,16 @@ pub(crate) async fn subscribe(world: Arc<World>, times: u64) {
     for _ in 0..times {
         world.pause(PAUSE_MILLIS).await;
         let Some((stream, shard)) = some_shard(&world, &mut client).await else { continue };
-        let Some(consumer) = some_consumer(&world, &mut client, &stream).await else { continue };
+        let Some(mut consumer) = some_consumer(&world, &mut client, &stream).await else { continue };
         let mut place = some_place(&world, &stream, &shard);
         let mut from = None;
         while let Some((goes_on, seen)) =
             listen(&world, &mut client, (&stream, &shard, &consumer), &place, from).await
             && world.random.one_in(2)
+            // The same one would have to wait for some seconds.
+            && let Some(other) = some_consumer(&world, &mut client, &stream).await
         {
+            consumer = other;
             (place, from) = (Place::Number(goes_on, false), Some(seen));
         }
     }
