@@ -8,7 +8,7 @@ use serde_json::json;
 use super::patience;
 use super::reader::{Place, check_children, some_place, some_shard};
 use crate::client::{Client, Outcome};
-use crate::history::{From, Moment, records_in};
+use crate::history::{From, records_in};
 use crate::world::World;
 
 const PAUSE_MILLIS: u64 = 100;
@@ -82,7 +82,7 @@ async fn listen(
         position[name] = value;
     }
     let body = json!({"ConsumerARN": consumer, "ShardId": shard, "StartingPosition": position});
-    let began: Moment = world.history().ask_read();
+    let began = world.history().ask_read();
     let mut subscription = client.subscribe(&body).await?;
     world.count(if from.is_some() { "subscriptions that go on" } else { "subscriptions" });
     let mut from = from.unwrap_or_else(|| place.between(began, world.history().ask_read()));
