@@ -63,7 +63,8 @@ pub(crate) async fn compose(config: &Config) -> Result<Parts, StartError> {
         random: Arc::clone(&random),
         tasks: Arc::clone(&tasks),
     };
-    let streams = Streams::open(components, streams_settings(config)).await?;
+    let streams = Streams::open(components, streams_settings(config)).await;
+    let streams = streams.map_err(|source| StartError::Streams { data: data.clone(), source })?;
     let service: Arc<dyn Service> = Arc::new(KinesisService(Arc::clone(&streams)));
     let gateway = Gateway::new(
         gateway_settings(config),
@@ -101,25 +102,30 @@ async fn open_storage(
                 tracing::warn!("{directory} has no direct writes ({reason}): puts wait longer");
             }
             let disk: Arc<dyn Disk> = Arc::new(disk);
+            let of_journal = |source| StartError::Journal { directory: directory.clone(), source };
+            // The first start makes the catalog before the journal, and both before the catalog's first row. Where one is
+            // lost, none is made in its place.
+            let may_create = !thalweg_journal_disk::is_made(&*disk).await.map_err(of_journal)?;
             let catalog = DiskCatalog::open(
                 Arc::clone(&disk),
                 &OsSpawn,
                 Arc::clone(clock),
                 &**random,
                 CATALOG_DIRECTORY,
-                catalog_settings(config),
+                thalweg_catalog_disk::Settings { may_create, ..catalog_settings(config) },
             )
             .await
             .map_err(|source| StartError::Catalog { directory: directory.clone(), source })?;
+            let may_create = catalog.scan(b"", None, 1).await.is_ok_and(|rows| rows.is_empty());
             let journal = DiskJournal::open(
                 disk,
                 Arc::clone(clock),
                 Arc::new(OsSpawn),
                 Arc::clone(random),
-                journal_settings(config),
+                thalweg_journal_disk::Settings { may_create, ..journal_settings(config) },
             )
             .await
-            .map_err(|source| StartError::Journal { directory: directory.clone(), source })?;
+            .map_err(of_journal)?;
             let storage = Storage { journal: Arc::new(journal), catalog: Arc::new(catalog) };
             Ok((storage, format!("{directory} ({durability})")))
         }

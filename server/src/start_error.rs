@@ -14,8 +14,8 @@ pub(crate) enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("{}", in_one_line(.0))]
     Gateway(#[from] thalweg_gateway::GatewayError),
-    #[error("{}", in_one_line(.0))]
-    Streams(#[from] thalweg_streams::OpenError),
+    #[error("data {data}: {}", in_one_line(.source))]
+    Streams { data: String, source: thalweg_streams::OpenError },
     #[error("cannot create stream {stream}: {reason}")]
     CreateStream { stream: String, reason: String },
     #[error("there is no data directory {0}")]
@@ -79,6 +79,19 @@ fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
         error.downcast_ref::<thalweg_journal_disk::OpenError>(),
         Some(thalweg_journal_disk::OpenError::Version { .. })
     );
+    if let Some(error) = error.downcast_ref::<thalweg_streams::OpenError>() {
+        use thalweg_streams::OpenError;
+        return matches!(
+            error,
+            OpenError::ForeignJournal(_)
+                | OpenError::OtherJournal
+                | OpenError::ShardMissing { .. }
+                | OpenError::CatalogBehind { .. }
+        )
+        .then_some(
+            "the catalog is the folder meta, the journal everything beside it: restore both as of one moment",
+        );
+    }
     is_newer.then_some("a newer version of this program wrote it: start that one")
 }
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -83,6 +84,11 @@ fn a_damaged_byte_is_named_with_the_records_it_costs() {
     assert_eq!(damaged.len(), 1, "{}", finished.text());
     assert!(damaged[0].contains(name) && damaged[0].contains(" byte "), "{}", damaged[0]);
     assert!(damaged[0].contains("(records "), "{}", damaged[0]);
+    assert!(
+        damaged[0].contains(" of shardId-00000000000") && damaged[0].contains(" of orders (stream-1)"),
+        "{}",
+        damaged[0]
+    );
 
     let finished = run(&mut command(directory.path(), &["check", "--set-aside"]), b"").ok();
     let text = finished.text();
@@ -93,6 +99,81 @@ fn a_damaged_byte_is_named_with_the_records_it_costs() {
     let (from, to) = (numbers.next().expect("the first one"), numbers.next().expect("the last one"));
     let server = Server::start_in(directory, &[], &[]);
     assert_eq!(server.records("orders").len(), 5_000 - (to - from + 1), "the others are there");
+}
+
+/// Checks and starts where both must refuse, in these words, and no file may be made or removed.
+#[track_caller]
+fn check_refused_by_both(directory: &TempDir, checked: &str, served: &str) {
+    let data = directory.path().join(DATA);
+    let names = || files(&data).into_iter().collect::<BTreeSet<_>>();
+    let before = names();
+    let check = || {
+        let finished = check(directory);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        let is_told = |line: &str| line.starts_with("DAMAGED: ") && line.contains(checked);
+        assert!(finished.text().lines().any(is_told), "{}", finished.text());
+    };
+    check();
+    run(&mut command(directory.path(), &["serve", "--listen", "127.0.0.1:0"]), b"")
+        .check_failure(1, &[DATA, served]);
+    assert_eq!(names(), before);
+    check();
+}
+
+#[test]
+fn a_journal_without_its_catalog_is_refused_and_no_catalog_is_made() {
+    let directory = directory("TERM");
+    fs::remove_dir_all(directory.path().join(DATA).join("meta")).expect("it is there");
+    check_refused_by_both(&directory, "meta has no catalog", "meta/snapshot is missing");
+}
+
+#[test]
+fn a_catalog_without_its_journal_is_refused_and_no_journal_is_made() {
+    let directory = directory("TERM");
+    let data = directory.path().join(DATA);
+    for name in ["wal", "seg"] {
+        fs::remove_dir_all(data.join(name)).expect("it is there");
+    }
+    for path in
+        files(&data).into_iter().filter(|path| path.parent() == Some(&*data) && !path.ends_with("LOCK"))
+    {
+        fs::remove_file(path).expect("it is there");
+    }
+    check_refused_by_both(&directory, "there is no journal", "superblock-a is missing");
+}
+
+#[test]
+fn a_catalog_that_lost_its_log_is_refused() {
+    let directory = directory("TERM");
+    for name in ["log-a", "log-b"] {
+        let log = fs::File::options().write(true).open(directory.path().join(DATA).join("meta").join(name));
+        let log = log.expect("it is there");
+        let length = log.metadata().expect("it is open").len();
+        // Behind the header, which fills a block (docs/formats/catalog.md).
+        log.write_all_at(&vec![0; usize::try_from(length).expect("it is small") - 4096], 4096)
+            .expect("it is ours");
+    }
+    check_refused_by_both(&directory, "which the catalog never made", "the catalog is the folder meta");
+}
+
+#[test]
+fn a_catalog_of_another_directory_is_refused() {
+    let (one, other) = (directory("TERM"), directory("TERM"));
+    for name in ["log-a", "log-b", "snapshot"] {
+        let name = Path::new(DATA).join("meta").join(name);
+        fs::copy(other.path().join(&name), one.path().join(&name)).expect("both are ours");
+    }
+    check_refused_by_both(&one, "another journal", "the catalog is the folder meta");
+    // Its own journal is served.
+    Server::start_in(other, &[], &[]).run(&["health"]).ok();
+}
+
+#[test]
+fn a_directory_that_no_server_has_used_is_no_damage() {
+    let directory = TempDir::new().expect("there is a folder for temporary files");
+    fs::create_dir(directory.path().join("fresh")).expect("it is ours");
+    let finished = run(&mut command(directory.path(), &["check", "fresh"]), b"").ok();
+    assert_eq!(finished.text(), "fresh\nno server has begun to use it\n");
 }
 
 #[test]

@@ -19,20 +19,37 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// From the catalog; made there if this is the first start.
+    /// What [`crate::load::account`] found, bound to this journal from now on; made if this is the first start.
     ///
     /// # Errors
-    /// When the catalog does not answer, takes no commit, or holds something else.
-    pub(crate) async fn load(catalog: &dyn Catalog, random: &dyn Random) -> Result<Account, OpenError> {
-        if let Some(row) = catalog.get(rows::ACCOUNT).await? {
-            return Ok(Account { row: rows::decode(&row)?, version: row.version });
-        }
-        let mut secret = [0; 32];
-        random.fill(&mut secret);
-        let secret = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        let row = AccountRow { v: V1, next_stream: 1, secret, names_before: 0, commitment: None };
-        let version =
-            catalog.commit(vec![Condition::Absent(rows::ACCOUNT.into())], vec![write(&row)]).await?;
+    /// When the catalog takes no commit.
+    pub(crate) async fn of_start(
+        known: Option<(AccountRow, Version)>,
+        journal: u64,
+        catalog: &dyn Catalog,
+        random: &dyn Random,
+    ) -> Result<Account, OpenError> {
+        let (row, condition) = match known {
+            Some((row, version)) if row.journal.is_some() => return Ok(Account { row, version }),
+            // An earlier build's.
+            Some((row, version)) => (row, Condition::AtVersion(rows::ACCOUNT.into(), version)),
+            None => {
+                let mut secret = [0; 32];
+                random.fill(&mut secret);
+                let secret = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+                let row = AccountRow {
+                    v: V1,
+                    next_stream: 1,
+                    secret,
+                    names_before: 0,
+                    commitment: None,
+                    journal: None,
+                };
+                (row, Condition::Absent(rows::ACCOUNT.into()))
+            }
+        };
+        let row = AccountRow { journal: Some(format!("{journal:016x}")), ..row };
+        let version = catalog.commit(vec![condition], vec![write(&row)]).await?;
         Ok(Account { row, version })
     }
 

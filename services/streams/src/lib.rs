@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod hot;
 mod iterator;
 mod kinesis;
+mod load;
 mod on_demand;
 mod operations;
 mod page_token;
@@ -33,4 +34,5 @@ mod throttle;
 mod transition;
 mod view;
 
+pub use load::{JournalFacts, check};
 pub use service::{Components, Limits, OpenError, Settings, Streams};

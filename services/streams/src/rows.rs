@@ -83,6 +83,21 @@ pub(crate) struct AccountRow {
     /// The commitment to on-demand advantage, once there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) commitment: Option<CommitmentRow>,
+    /// The journal's identity: 16 hexadecimal digits. Absent in one that an earlier build wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) journal: Option<String>,
+}
+
+impl AccountRow {
+    /// The journal's identity, as a number.
+    ///
+    /// # Errors
+    /// When the row holds something else.
+    pub(crate) fn journal(&self) -> Result<Option<u64>, OpenError> {
+        let Some(text) = &self.journal else { return Ok(None) };
+        let number = u64::from_str_radix(text, 16);
+        number.map(Some).map_err(|_| bad_row(ACCOUNT, "the journal's identity is malformed"))
+    }
 }
 
 /// The commitment to on-demand advantage. Times in milliseconds since the epoch.
@@ -529,12 +544,14 @@ mod tests {
             secret: "00ff".to_owned(),
             names_before: 5,
             commitment: None,
+            journal: None,
         };
         check(&account, r#"{"v":1,"next_stream":7,"secret":"00ff","names_before":5}"#);
         account.commitment = Some(commitment);
+        account.journal = Some("00000000000000ff".to_owned());
         check(
             &account,
-            r#"{"v":1,"next_stream":7,"secret":"00ff","names_before":5,"commitment":{"status":"ENABLED","started_at":1,"earliest_allowed_end_at":2}}"#,
+            r#"{"v":1,"next_stream":7,"secret":"00ff","names_before":5,"commitment":{"status":"ENABLED","started_at":1,"earliest_allowed_end_at":2},"journal":"00000000000000ff"}"#,
         );
         check(&PolicyRow { v: V1, policy: "{}".to_owned() }, r#"{"v":1,"policy":"{}"}"#);
         check(&NameRow { v: V1, created: 9 }, r#"{"v":1,"created":9}"#);

@@ -3,30 +3,23 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
 use thalweg_catalog::{Catalog, CatalogError, CommitError, Row};
-use thalweg_journal::{AppendError, Journal, Tail};
+use thalweg_journal::{AppendError, Journal};
 use thalweg_system::{Clock, Random, Tasks};
-use thalweg_types::{
-    ConsumerArn, ConsumerName, ShardIndex, ShardKey, StreamArn, StreamId, Timestamp, limits,
-};
+use thalweg_types::{ConsumerArn, ShardIndex, StreamArn, StreamId, Timestamp, limits};
 use tokio::sync::{Mutex, RwLock, Semaphore};
 
 use crate::account::Account;
-use crate::change::ChangeKind;
-use crate::consumer::{Consumer, Consumers};
+use crate::consumer::Consumer;
 use crate::fan_out::FanOut;
 use crate::iterator::Sealer;
+use crate::load::{self, JournalFacts};
 use crate::rate::Rates;
 use crate::registry::{Entry, Registry};
-use crate::rows::{self, ConsumerRow, ShardRow, StreamRow};
 use crate::stream::Stream;
 use crate::sweep::Sweeper;
 use crate::throttle::Throttle;
 use crate::transition::StepError;
-
-/// Rows that one scan of the catalog takes.
-const SCAN_ROWS: usize = 1000;
 
 /// What can be chosen.
 #[derive(Clone, Debug)]
@@ -99,6 +92,9 @@ pub enum OpenError {
     /// The journal takes no changes.
     #[error("cannot bring the journal in line with the catalog")]
     Journal(#[from] AppendError),
+    /// The catalog was written for another journal.
+    #[error("the catalog was made with another journal than this one: they do not belong together")]
+    OtherJournal,
     /// The journal has a stream that this catalog never made: one of them is not the other's.
     #[error("the journal has records of {0}, which the catalog never made: they do not belong together")]
     ForeignJournal(StreamId),
@@ -175,7 +171,10 @@ impl Streams {
     /// [`OpenError`]
     pub async fn open(components: Components, settings: Settings) -> Result<Arc<Streams>, OpenError> {
         let Components { journal, catalog, clock, random, tasks } = components;
-        let account = Account::load(&*catalog, &*random).await?;
+        let facts = JournalFacts { identity: journal.identity(), shards: journal.shards() };
+        let loaded = load::load(&*catalog, &facts).await?;
+        // From here on something is changed.
+        let account = Account::of_start(loaded.account, facts.identity, &*catalog, &*random).await?;
         let secret = account.secret()?;
         let rates = Rates::new(settings.limits == Limits::Aws);
         let sweeper = Sweeper::new(clock.wall(), clock.monotonic());
@@ -198,8 +197,10 @@ impl Streams {
             stopped: RwLock::new(false),
             me: Weak::clone(me),
         });
-        streams.load().await?;
-        streams.align_journal().await?;
+        for (stream, version) in loaded.streams {
+            streams.registry.insert(Entry::new(stream, version));
+        }
+        streams.align_journal(loaded.forgotten).await?;
         streams.finish_all().await?;
         streams.sweep_for_ever();
         Ok(streams)
@@ -212,97 +213,17 @@ impl Streams {
         *self.stopped.write().await = true;
     }
 
-    /// Fills the registry.
-    async fn load(&self) -> Result<(), OpenError> {
-        for row in self.scan(rows::STREAMS).await? {
-            let id = id_in(&row.key, rows::STREAMS).map(StreamId);
-            let id = id.ok_or_else(|| rows::bad_row(&row.key, "the id in the key is malformed"))?;
-            let stream: StreamRow = rows::decode(&row)?;
-            let shards = self.load_shards(id).await?;
-            let consumers = self.load_consumers(id).await?;
-            let stream = stream
-                .into_stream(id, shards, consumers)
-                .ok_or_else(|| rows::bad_row(&row.key, "it has a value that no version knows"))?;
-            self.registry.insert(Entry::new(stream, row.version));
-        }
-        Ok(())
-    }
-
-    async fn load_shards(&self, stream: StreamId) -> Result<Vec<crate::shard_map::Shard>, OpenError> {
-        let prefix = rows::shards_prefix(stream);
-        let mut shards = Vec::new();
-        for row in self.scan(&prefix).await? {
-            let index = id_in(&row.key, &prefix).and_then(|index| u32::try_from(index).ok()).map(ShardIndex);
-            let shard: ShardRow = rows::decode(&row)?;
-            let shard = index.and_then(|index| shard.into_shard(index));
-            shards
-                .push(shard.ok_or_else(|| rows::bad_row(&row.key, "the index or a hash key is malformed"))?);
-        }
-        Ok(shards)
-    }
-
-    async fn load_consumers(&self, stream: StreamId) -> Result<Consumers, OpenError> {
-        let prefix = rows::consumers_prefix(stream);
-        let mut consumers = Consumers::new();
-        for row in self.scan(&prefix).await? {
-            let name = std::str::from_utf8(&row.key[prefix.len()..]).ok();
-            let name = name.and_then(|name| ConsumerName::new(name).ok());
-            let consumer: ConsumerRow = rows::decode(&row)?;
-            let consumer = name.and_then(|name| consumer.into_consumer(name));
-            let consumer =
-                consumer.ok_or_else(|| rows::bad_row(&row.key, "the name or the change is malformed"))?;
-            consumers.insert(consumer.name.clone(), consumer);
-        }
-        Ok(consumers)
-    }
-
     /// Every row whose key begins with `prefix`.
     pub(crate) async fn scan(&self, prefix: &[u8]) -> Result<Vec<Row>, CatalogError> {
-        let mut found: Vec<Row> = Vec::new();
-        loop {
-            let after = found.last().map(|row| row.key.clone());
-            let page = self.catalog.scan(prefix, after.as_deref(), SCAN_ROWS).await?;
-            let is_last = page.len() < SCAN_ROWS;
-            found.extend(page);
-            if is_last {
-                return Ok(found);
-            }
-        }
+        load::scan(&*self.catalog, prefix).await
     }
 
-    /// Tells the journal how long to keep records, and removes streams that the catalog has forgotten. Ids that
-    /// the catalog never gave are somebody else's: their records are not touched.
-    async fn align_journal(&self) -> Result<(), OpenError> {
-        let next_stream = self.account.lock().await.next_stream();
-        let in_journal: FxHashMap<ShardKey, Tail> = self.journal.shards().into_iter().collect();
-        let mut unknown: Vec<StreamId> = in_journal.keys().map(|shard| shard.stream).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        unknown.retain(|id| self.registry.by_id(*id).is_none());
-        if let Some(foreign) = unknown.iter().find(|id| **id >= next_stream) {
-            return Err(OpenError::ForeignJournal(*foreign));
-        }
-        for stream in self.registry.all() {
-            let kind = stream.change.as_ref().map(|change| change.kind);
-            if matches!(kind, Some(ChangeKind::Create { .. } | ChangeKind::Delete)) {
-                continue;
-            }
-            if !stream.shards.covers_all() {
-                let key = rows::stream_key(stream.id);
-                return Err(rows::bad_row(&key, "its open shards do not cover the hash space once"));
-            }
-            if let Some(missing) =
-                stream.shards.open().find(|shard| !in_journal.contains_key(&stream.key(shard.index)))
-            {
-                let stream = stream.name.to_string();
-                return Err(OpenError::ShardMissing { stream, shard: missing.index });
-            }
-            if matches!(kind, None | Some(ChangeKind::Settle)) {
-                check_not_behind(&stream, &in_journal)?;
-            }
+    /// Tells the journal how long to keep records, and removes streams that the catalog has forgotten.
+    async fn align_journal(&self, forgotten: Vec<StreamId>) -> Result<(), OpenError> {
+        for stream in self.registry.all().into_iter().filter(|stream| load::is_in_journal(stream)) {
             self.journal.set_retention(stream.id, stream.retention());
         }
-        for id in unknown {
+        for id in forgotten {
             tracing::warn!(stream = %id, "the journal has a stream that was deleted; removing it");
             self.journal.delete_stream(id).await?;
         }
@@ -370,21 +291,4 @@ impl Streams {
     pub(crate) fn stream(&self, id: StreamId) -> Option<Arc<Stream>> {
         self.registry.by_id(id)
     }
-}
-
-/// Whether the journal did something to the stream that the catalog does not know of, although nothing is under way.
-fn check_not_behind(stream: &Stream, in_journal: &FxHashMap<ShardKey, Tail>) -> Result<(), OpenError> {
-    let behind = |shard, what| OpenError::CatalogBehind { stream: stream.name.to_string(), shard, what };
-    if let Some(closed) = stream.shards.open().find(|shard| in_journal[&stream.key(shard.index)].sealed) {
-        return Err(behind(closed.index, "closed"));
-    }
-    let next = stream.key(ShardIndex(stream.shards.next_index()));
-    let opened = in_journal.keys().filter(|shard| shard.stream == next.stream && **shard >= next).min();
-    opened.map_or(Ok(()), |opened| Err(behind(opened.shard, "opened")))
-}
-
-/// The hexadecimal number that follows `prefix` in a key.
-fn id_in(key: &[u8], prefix: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(key.strip_prefix(prefix)?).ok()?;
-    u64::from_str_radix(digits, 16).ok()
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use bytes::Buf;
 use thalweg_catalog::Rows;
 use thalweg_system::disk::DiskErrorKind;
-use thalweg_system::{Disk, Random};
+use thalweg_system::{Disk, DiskError, Random};
 
 use crate::batch::{Batch, BatchHeader, BatchKind, Found, decode_commit, find};
 use crate::log_file::{self, LogFile, NAMES, ReadLog};
@@ -60,6 +60,10 @@ pub(crate) async fn recover(
     directory: &str,
     settings: &Settings,
 ) -> Result<Recovered, OpenError> {
+    if !settings.may_create && !is_made(disk, directory).await? {
+        let why = "the journal beside it was made after it";
+        return Err(OpenError::Missing { path: format!("{directory}/{}", snapshot::NAME), why });
+    }
     disk.create_directory(directory).await?;
     let names = disk.list(directory).await?;
     if !names.is_empty() {
@@ -141,21 +145,32 @@ fn batches(log: usize, read: &ReadLog, lineage: u64) -> Result<Vec<Placed<'_>>, 
     Ok(placed)
 }
 
-/// Reads all of a catalog that no server has open, and changes nothing. An absent one is good.
+/// Reads all of a catalog that no server has open, and changes nothing. `None` where none was made, or its making was
+/// cut short.
 ///
 /// # Errors
 /// What is damaged, and the disk's.
-pub async fn check(disk: &dyn Disk, directory: &str) -> Result<(), OpenError> {
-    let names = match disk.list(directory).await {
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    if names.iter().any(|name| name == snapshot::NAME) {
-        open(disk, directory).await?;
-    } else {
+pub async fn check(disk: &dyn Disk, directory: &str) -> Result<Option<Rows>, OpenError> {
+    let names = names(disk, directory).await?;
+    if !names.iter().any(|name| name == snapshot::NAME) {
         check_unmade(disk, directory, &names).await?;
+        return Ok(None);
     }
-    Ok(())
+    let (Opened::Ready(recovered) | Opened::BlocksTooSmall(recovered)) = open(disk, directory).await?;
+    Ok(Some(recovered.rows))
+}
+
+/// Whether a catalog was made here, to its end.
+async fn is_made(disk: &dyn Disk, directory: &str) -> Result<bool, OpenError> {
+    Ok(names(disk, directory).await?.iter().any(|name| name == snapshot::NAME))
+}
+
+/// The names in a directory; none when it is not there.
+async fn names(disk: &dyn Disk, directory: &str) -> Result<Vec<String>, DiskError> {
+    match disk.list(directory).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 enum Opened {

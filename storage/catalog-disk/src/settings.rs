@@ -3,6 +3,8 @@
 /// Sizes of a catalog on disk. The defaults suit production; tests make them small, so that logs fill up soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Whether an empty catalog is made where there is none. `false` where other things say that there was one.
+    pub may_create: bool,
     /// The length of each of the two log files at first, in bytes. Small: a first start writes both.
     pub log_bytes_initial: u64,
     /// Each time a log file is used anew its length doubles, up to this, in bytes: a busy catalog writes a
@@ -21,6 +23,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            may_create: true,
             log_bytes_initial: 256 << 10,
             log_bytes_doubled_max: 16 << 20,
             log_bytes_max: 64 << 20,

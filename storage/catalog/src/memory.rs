@@ -27,6 +27,13 @@ impl MemoryCatalog {
         MemoryCatalog { state: RwLock::default(), version: watch::Sender::new(0) }
     }
 
+    /// A catalog that holds these rows, which were committed elsewhere.
+    pub fn with_rows(rows: Rows) -> Self {
+        let version = rows.iter().map(|(_, _, version)| version).max().unwrap_or_default();
+        let state = State { rows, version, is_shut_down: false };
+        MemoryCatalog { state: RwLock::new(state), version: watch::Sender::new(version) }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().expect("no one panics while holding the rows")
     }

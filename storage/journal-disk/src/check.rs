@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use thalweg_journal::ReadError;
+use thalweg_journal::{ReadError, Tail};
 use thalweg_system::Disk;
 use thalweg_system::disk::Access;
 use thalweg_types::{Offset, ShardKey};
@@ -27,6 +27,10 @@ pub struct Checked {
     pub damage: Vec<Damage>,
     /// What a start makes good by itself.
     pub notes: Vec<String>,
+    /// What a catalog knows the journal by; `None` when there is none, or that cannot be told.
+    pub identity: Option<u64>,
+    /// The shards as of the log's end, with their tails; `None` when damage leaves that open.
+    pub tails: Option<Vec<(ShardKey, Tail)>>,
     /// Whether it was closed in good order: then nothing in the ring counts.
     pub is_clean: bool,
     /// The checkpoint's number; 0 before the first.
@@ -105,6 +109,7 @@ pub async fn check(disk: &dyn Disk) -> Result<Checked, OpenError> {
             .notes
             .push(format!("{damaged}; the other superblock is used, and the next start writes both anew"));
     }
+    checked.identity = Some(current.journal);
     checked.is_clean = current.clean;
     checked.checkpoint = current.checkpoint;
     let manifest = match current.checkpoint {
@@ -126,7 +131,10 @@ pub async fn check(disk: &dyn Disk) -> Result<Checked, OpenError> {
         checked.batches = replay.batches.len() as u64;
         checked.head = replay.head.position;
         match recovery::rebuild_shards(&manifest, &replay.batches, chunks) {
-            Ok((shards, _)) => checked.shards = shards.len() as u64,
+            Ok((shards, _)) => {
+                checked.shards = shards.len() as u64;
+                checked.tails = Some(shards.iter().map(|shard| (shard.key, shard.state().tail)).collect());
+            }
             Err(error) => checked.damage(error)?,
         }
     }

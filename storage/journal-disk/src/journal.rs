@@ -421,6 +421,10 @@ impl Journal for DiskJournal {
         Box::pin(self.find_time_in_shard(shard, at))
     }
 
+    fn identity(&self) -> u64 {
+        self.engine.journal
+    }
+
     fn shards(&self) -> Vec<(ShardKey, Tail)> {
         self.engine.shards.all().iter().map(|shard| (shard.key, shard.state().tail)).collect()
     }

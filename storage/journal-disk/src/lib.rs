@@ -52,5 +52,6 @@ mod tail_cache;
 pub use check::{Checked, Damage, check};
 pub use error::OpenError;
 pub use journal::{DiskJournal, Figures};
+pub use recovery::is_made;
 pub use set_aside::{Lost, SetAside, set_aside};
 pub use settings::{BLOCK_BYTES, Settings};

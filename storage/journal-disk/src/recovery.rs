@@ -24,7 +24,7 @@ use crate::segment::{self, ChunkRow, SegmentName};
 use crate::settings::Settings;
 use crate::shards::{ChunkRef, Shard};
 use crate::slot::{self, Slot};
-use crate::superblock::{Found, Superblock, Superblocks};
+use crate::superblock::{self, Found, Superblock, Superblocks};
 
 /// What a start begins with.
 pub(crate) struct Recovered {
@@ -51,9 +51,7 @@ pub(crate) async fn recover(
     random: &dyn Random,
     settings: &Settings,
 ) -> Result<Recovered, OpenError> {
-    disk.create_directory(slot::DIRECTORY).await?;
-    disk.create_directory(segment::DIRECTORY).await?;
-    let slot_names = disk.list(slot::DIRECTORY).await?;
+    let slot_names = list(disk, slot::DIRECTORY).await?;
     let indexes = slot_indexes(&slot_names);
     let mut superblocks = match Superblocks::find(disk).await? {
         Found::Journal { superblocks, damaged } => {
@@ -64,6 +62,12 @@ pub(crate) async fn recover(
         }
         // The superblocks are made before anything else: where there is something, they are lost, not unmade.
         Found::Nothing { reason } if holds_data(disk, &indexes).await? => return Err(reason),
+        Found::Nothing { .. } if !settings.may_create => {
+            return Err(OpenError::Missing {
+                file: superblock::PATHS[0].to_owned(),
+                what: "there was a journal, says the catalog in use beside it".to_owned(),
+            });
+        }
         Found::Nothing { .. } => {
             let first = Superblock {
                 journal: random.next_u64(),
@@ -108,6 +112,8 @@ pub(crate) async fn recover(
     let (shards, tombstones) = rebuild_shards(&manifest, &replay.batches, &mut chunks)?;
 
     // From here on the disk is changed.
+    disk.create_directory(slot::DIRECTORY).await?;
+    disk.create_directory(segment::DIRECTORY).await?;
     // The names that were found may be in a cache only: a start that follows must find them.
     disk.sync_directory(slot::DIRECTORY).await?;
     disk.sync_directory("").await?;
@@ -171,6 +177,17 @@ pub(crate) async fn list(disk: &dyn Disk, directory: &str) -> Result<Vec<String>
         Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Vec::new()),
         other => other,
     }
+}
+
+/// Whether a journal was made in this directory, or something of one is left.
+///
+/// # Errors
+/// The disk's.
+pub async fn is_made(disk: &dyn Disk) -> Result<bool, OpenError> {
+    let root = list(disk, "").await?;
+    let indexes = slot_indexes(&list(disk, slot::DIRECTORY).await?);
+    Ok(superblock::PATHS.iter().any(|path| root.iter().any(|name| name == path))
+        || holds_data(disk, &indexes).await?)
 }
 
 /// Whether a directory without superblocks holds what only a journal with superblocks can have made.

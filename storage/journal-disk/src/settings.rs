@@ -15,6 +15,8 @@ const MIB: usize = 1024 * KIB;
 /// How the engine is laid out and bounded. [`Settings::default`] is production.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Whether a journal is made where there is none. `false` where other things say that there was one.
+    pub may_create: bool,
     /// Size of each of the first [`Settings::slots_first`] slots, in bytes; a multiple of [`BLOCK_BYTES`]. Small,
     /// because a first start waits until one is written. 24 MiB: two largest batches (10.3 MiB each), rounded up.
     pub slot_bytes_first: u64,
@@ -111,6 +113,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            may_create: true,
             slot_bytes_first: 24 * MIB as u64,
             slots_first: 2,
             slot_bytes: 64 * MIB as u64,

@@ -191,6 +191,10 @@ impl Journal for MemoryJournal {
         Box::pin(async move { Ok(self.shared.lock().shard(shard)?.find_time(at)) })
     }
 
+    fn identity(&self) -> u64 {
+        0
+    }
+
     fn shards(&self) -> Vec<(ShardKey, Tail)> {
         self.shared.lock().tails()
     }

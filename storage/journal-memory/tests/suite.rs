@@ -337,6 +337,10 @@ impl Journal for Faulty {
         self.inner.find_time(shard, Timestamp::from_millis(millis))
     }
 
+    fn identity(&self) -> u64 {
+        self.inner.identity()
+    }
+
     fn shards(&self) -> Vec<(ShardKey, Tail)> {
         self.inner.shards()
     }

@@ -100,6 +100,10 @@ pub trait Journal: Send + Sync + 'static {
     /// next offset when there is none.
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>>;
 
+    /// A number that this journal has had since it was made and no other has: what a catalog knows its journal by. Not
+    /// for clients to see. Always 0 for an engine that does not outlive its process.
+    fn identity(&self) -> u64;
+
     /// The shards that exist, of all streams, with their tails: what a service compares with its catalog at start.
     fn shards(&self) -> Vec<(ShardKey, Tail)>;
 

@@ -120,6 +120,10 @@ impl Journal for FaultyJournal {
         }
     }
 
+    fn identity(&self) -> u64 {
+        self.inner.identity()
+    }
+
     fn shards(&self) -> Vec<(ShardKey, Tail)> {
         self.inner.shards()
     }

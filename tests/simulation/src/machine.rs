@@ -117,21 +117,24 @@ impl Machine {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let random: Arc<dyn Random> = self.random.clone();
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        // As the server's compose does.
+        let may_create = !thalweg_journal_disk::is_made(&*disk).await.map_err(|error| chain(&error))?;
         let catalog = DiskCatalog::open(
             Arc::clone(&disk),
             spawn,
             Arc::clone(&clock),
             &*random,
             CATALOG_DIRECTORY,
-            thalweg_catalog_disk::Settings::small(),
+            thalweg_catalog_disk::Settings { may_create, ..thalweg_catalog_disk::Settings::small() },
         );
         let catalog: Arc<dyn Catalog> = Arc::new(catalog.await.map_err(|error| chain(&error))?);
+        let may_create = catalog.scan(b"", None, 1).await.is_ok_and(|rows| rows.is_empty());
         let journal = DiskJournal::open(
             disk,
             Arc::clone(&clock),
             Arc::new(spawn.clone()),
             Arc::clone(&random),
-            self.settings.clone(),
+            thalweg_journal_disk::Settings { may_create, ..self.settings.clone() },
         );
         let journal = Arc::new(journal.await.map_err(|error| chain(&error))?);
         let components = Components {

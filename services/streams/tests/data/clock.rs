@@ -69,6 +69,10 @@ impl Journal for Doubting {
         self.inner.find_time(shard, at)
     }
 
+    fn identity(&self) -> u64 {
+        self.inner.identity()
+    }
+
     fn shards(&self) -> Vec<(ShardKey, Tail)> {
         self.inner.shards()
     }

@@ -12,6 +12,7 @@ pub(crate) const DIRECTORY: &str = "meta";
 
 /// Log files that are full after a dozen batches of one block.
 pub(crate) const SMALL: Settings = Settings {
+    may_create: true,
     log_bytes_initial: 8 << 10,
     log_bytes_doubled_max: 16 << 10,
     log_bytes_max: 32 << 10,

@@ -44,9 +44,9 @@ fn try_directory(disk: &SimulatedDisk) {
     spawn.block_on(async {
         let checked = check(disk, DIRECTORY).await;
         let catalog = match (open(disk, &spawn, &clock).await, checked) {
-            (Ok(catalog), Ok(())) => catalog,
+            (Ok(catalog), Ok(_)) => catalog,
             (Err(_), Err(_)) => return,
-            (Err(error), Ok(())) => panic!("a start finds, and a check does not: {error}"),
+            (Err(error), Ok(_)) => panic!("a start finds, and a check does not: {error}"),
             (Ok(_), Err(error)) => panic!("a check finds, and a start does not: {error}"),
         };
         let rows = catalog.scan(b"", None, usize::MAX).await.expect("they are in memory");
