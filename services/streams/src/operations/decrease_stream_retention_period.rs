@@ -1,5 +1,11 @@
 //! DecreaseStreamRetentionPeriod, and what both changes of retention share: what is beyond the shorter of the old and
 //! the new period is trimmed for good, so that nothing ever comes back.
+//!
+//! A shorter period is committed first: a change that is refused takes nothing. From then on it hides what it does not
+//! cover, the journal removes that on its own if the trim behind the commit never happens, and a longer period trims
+//! what this one hid before it is committed.
+
+use std::sync::Arc;
 
 use thalweg_journal::ReadError;
 use thalweg_model::kinesis::DecreaseStreamRetentionPeriodInput;
@@ -26,7 +32,7 @@ pub(crate) async fn run(streams: &Streams, input: DecreaseStreamRetentionPeriodI
     if hours > existing {
         return Err(errors::retention_not_longer(requested, stream.name.as_str(), existing));
     }
-    change_retention(streams, changing, hours).await
+    shorten(streams, changing, hours).await
 }
 
 /// A period that some stream may have.
@@ -40,64 +46,71 @@ pub(super) fn check_bounds(requested: i32) -> Result<u32, Failure> {
     }
 }
 
-/// Trims, then keeps records for `hours`. The trim comes first: between the two, what is gone by either period is
-/// gone, whatever happens. While the clock is in doubt, a change that would trim is refused.
-pub(super) async fn change_retention(
-    streams: &Streams,
-    mut changing: Changing,
-    hours: u32,
-) -> Result<(), Failure> {
-    let stream = changing.stream.clone();
+/// Keeps records for `hours` from now on, fewer than before. Once the catalog has it, it has happened: a trim that fails
+/// then leaves only the removal to the journal.
+async fn shorten(streams: &Streams, mut changing: Changing, hours: u32) -> Result<(), Failure> {
+    let stream = Arc::clone(&changing.stream);
     if hours == stream.retention_hours {
         return Ok(());
     }
-    // What the longer period covers is not removed while this goes on: the journal hears of it first.
-    let longer = hours.max(stream.retention_hours);
-    streams.journal.set_retention(stream.id, hours_long(longer));
-    // In this order: a clock that jumps in between is later than `believed`.
-    let believed = streams.expiry_now();
-    let doubted = streams.journal.doubts_clock();
-    // What grew too old by the old period while this goes on would be back by a longer one.
-    changing.freeze_horizon(believed);
-    let outcome = trim_and_change(streams, &mut changing, &stream, hours, believed, doubted).await;
-    let held = if outcome.is_ok() { hours } else { stream.retention_hours };
-    streams.journal.set_retention(stream.id, hours_long(held));
-    if outcome.is_err() {
-        changing.thaw_horizon();
-        return outcome;
+    let trims = trims(streams, &stream, hours, Clocks::read(streams)).await?;
+    let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..(*stream).clone() };
+    streams.accept(&mut changing, next, Vec::new()).await?;
+    streams.journal.set_retention(stream.id, hours_long(hours));
+    if !trims.is_empty()
+        && let Err(error) = streams.journal.trim(&trims).await
+    {
+        tracing::warn!(stream = %stream.name, %error, "what the shorter retention hides is not removed yet");
     }
     streams.carry_on(changing).await;
     Ok(())
 }
 
-async fn trim_and_change(
+/// What a change of retention knows of the time.
+#[derive(Clone, Copy)]
+pub(super) struct Clocks {
+    /// The time to measure ages by.
+    pub(super) believed: Timestamp,
+    /// Whether the wall clock is in doubt.
+    doubted: bool,
+}
+
+impl Clocks {
+    pub(super) fn read(streams: &Streams) -> Clocks {
+        // In this order: a clock that jumps in between is later than `believed`.
+        let believed = streams.expiry_now();
+        Clocks { believed, doubted: streams.journal.doubts_clock() }
+    }
+}
+
+/// Where shards must be trimmed so that nothing is left that a period of `hours` does not cover.
+///
+/// # Errors
+/// InternalFailure, and LimitExceeded for a change that would trim while the clock is in doubt.
+pub(super) async fn trims(
     streams: &Streams,
-    changing: &mut Changing,
     stream: &Stream,
     hours: u32,
-    believed: Timestamp,
-    doubted: bool,
-) -> Result<(), Failure> {
+    clocks: Clocks,
+) -> Result<Vec<(ShardKey, Offset)>, Failure> {
     // A clock in doubt is ahead: where even by it nothing is too old, the change harms nothing.
-    let now = if doubted { streams.now() } else { believed };
-    let cutoff = now.minus(hours_long(hours.min(stream.retention_hours)));
-    let failed = |error: StepError| {
-        tracing::error!(stream = %stream.name, %error, "retention was not changed");
-        errors::internal_failure()
-    };
-    let trims = trims(streams, stream, cutoff).await.map_err(|error| failed(error.into()))?;
-    if !trims.is_empty() {
-        if doubted {
-            return Err(errors::clock_in_doubt(stream.name.as_str(), now));
-        }
-        streams.journal.trim(&trims).await.map_err(|error| failed(error.into()))?;
+    let now = if clocks.doubted { streams.now() } else { clocks.believed };
+    let trims = trims_before(streams, stream, now.minus(hours_long(hours))).await;
+    let trims = trims.map_err(|error| not_changed(stream, &error.into()))?;
+    if clocks.doubted && !trims.is_empty() {
+        return Err(errors::clock_in_doubt(stream.name.as_str(), now));
     }
-    let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..stream.clone() };
-    streams.accept(changing, next, Vec::new()).await
+    Ok(trims)
+}
+
+/// The answer where the journal stands in the way of a change.
+pub(super) fn not_changed(stream: &Stream, error: &StepError) -> Failure {
+    tracing::error!(stream = %stream.name, %error, "retention was not changed");
+    errors::internal_failure()
 }
 
 /// Where shards must be trimmed so that nothing is left that arrived before `cutoff`.
-async fn trims(
+async fn trims_before(
     streams: &Streams,
     stream: &Stream,
     cutoff: Timestamp,

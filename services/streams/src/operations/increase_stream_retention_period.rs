@@ -1,11 +1,14 @@
-//! IncreaseStreamRetentionPeriod.
+//! IncreaseStreamRetentionPeriod. What the old period has hidden is trimmed before the new one is committed: nobody sees
+//! it come back. A change that is refused then has removed only what was hidden.
 
 use thalweg_model::kinesis::IncreaseStreamRetentionPeriodInput;
 use thalweg_shape::Failure;
 
-use super::decrease_stream_retention_period::{change_retention, check_bounds};
+use super::decrease_stream_retention_period::{Clocks, check_bounds, not_changed, trims};
 use crate::errors;
 use crate::service::Streams;
+use crate::stream::{Stream, hours as hours_long};
+use crate::transition::Changing;
 
 pub(crate) async fn run(streams: &Streams, input: IncreaseStreamRetentionPeriodInput) -> Result<(), Failure> {
     let stream = streams.resolve_stream(
@@ -21,5 +24,42 @@ pub(crate) async fn run(streams: &Streams, input: IncreaseStreamRetentionPeriodI
     if hours < existing {
         return Err(errors::retention_not_shorter(requested, stream.name.as_str(), existing));
     }
-    change_retention(streams, changing, hours).await
+    lengthen(streams, changing, hours).await
+}
+
+/// Keeps records for `hours`, more than before: those that the period before still covers.
+async fn lengthen(streams: &Streams, mut changing: Changing, hours: u32) -> Result<(), Failure> {
+    let stream = changing.stream.clone();
+    if hours == stream.retention_hours {
+        return Ok(());
+    }
+    // What the longer period covers is not removed while this goes on: the journal hears of it first.
+    streams.journal.set_retention(stream.id, hours_long(hours));
+    let clocks = Clocks::read(streams);
+    // What grew too old by the old period while this goes on would be back by the new one.
+    changing.freeze_horizon(clocks.believed);
+    let outcome = trim_and_change(streams, &mut changing, &stream, hours, clocks).await;
+    if outcome.is_err() {
+        streams.journal.set_retention(stream.id, stream.retention());
+        changing.thaw_horizon();
+        return outcome;
+    }
+    streams.carry_on(changing).await;
+    Ok(())
+}
+
+async fn trim_and_change(
+    streams: &Streams,
+    changing: &mut Changing,
+    stream: &Stream,
+    hours: u32,
+    clocks: Clocks,
+) -> Result<(), Failure> {
+    let trims = trims(streams, stream, stream.retention_hours, clocks).await?;
+    if !trims.is_empty() {
+        let trimmed = streams.journal.trim(&trims).await;
+        trimmed.map_err(|error| not_changed(stream, &error.into()))?;
+    }
+    let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..stream.clone() };
+    streams.accept(changing, next, Vec::new()).await
 }

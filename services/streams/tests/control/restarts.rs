@@ -240,28 +240,98 @@ async fn a_registration_is_one_step() {
     }
 }
 
-/// What is beyond the shorter period is trimmed before the new one is durable: nobody sees it come back.
+/// A stream that keeps records for 70 hours, with one record from each of 0, 10, … 90 hours; now it is 100 hours, and what
+/// arrived before 30 hours is gone.
+async fn ten_records() -> Engines {
+    let engines = Engines::new(Knobs::default());
+    let world = engines.open().await;
+    world.create("s", 1).await;
+    retain(&world, 70).await.expect("longer");
+    for _ in 0..10 {
+        world.append(1, 0).await;
+        engines.clock.advance(hours(10));
+    }
+    engines
+}
+
+fn trimmed(engines: &Engines) -> u64 {
+    engines.journal.tail(key(1, 0)).expect("it exists").trimmed
+}
+
+async fn retention(world: &World) -> i32 {
+    world.summary("s").await.expect("it exists").retention_period_hours
+}
+
+/// What the old period hid is trimmed before the longer one is durable: nobody sees it come back.
 #[tokio::test]
-async fn a_crash_in_a_change_of_retention_comes_after_its_trim() {
-    for (hours_now, trimmed) in [(50, 6), (8760, 4)] {
-        let engines = Engines::new(Knobs::default());
-        let world = engines.open().await;
-        world.create("s", 1).await;
-        retain(&world, 70).await.expect("longer");
-        // Records at 0, 10, … 90 hours; now it is 101 hours.
-        for _ in 0..10 {
-            world.append(1, 0).await;
-            engines.clock.advance(hours(10));
+async fn a_crash_in_a_change_to_a_longer_retention_comes_after_its_trim() {
+    let engines = ten_records().await;
+    let world = engines.open_fused(&Fuse::after(1, false)).await.expect("it starts");
+    engines.clock.advance(hours(1));
+    retain(&world, 8760).await.expect_err("the row was lost");
+    drop(world);
+    assert_eq!(trimmed(&engines), 4);
+    let world = engines.open().await;
+    assert_eq!(retention(&world).await, 70);
+    retain(&world, 8760).await.expect("again");
+}
+
+#[tokio::test]
+async fn a_shorter_retention_that_is_refused_takes_nothing() {
+    let engines = ten_records().await;
+    let catalog = FusedCatalog { inner: engines.catalog.clone(), fuse: Fuse::after(0, false) };
+    let (clock, journal) = (engines.clock.clone(), engines.journal.clone());
+    let world = World::over(clock, journal, Arc::new(catalog), settings()).await.expect("it starts");
+    let failure = retain(&world, 50).await.expect_err("the row was lost");
+    assert_eq!((failure.code, failure.status), ("InternalFailureException", 500));
+    assert_eq!(trimmed(&engines), 3, "what the longer period hid, and no more");
+    drop(world);
+    assert_eq!(retention(&engines.open().await).await, 70);
+    assert_eq!(trimmed(&engines), 3);
+}
+
+/// Whenever the crash comes: either the longer period holds and nothing was taken, or the shorter one does, and what it
+/// took stays gone, also when the first thing after the start is a longer one.
+#[tokio::test]
+async fn a_crash_at_any_step_of_a_shorter_retention_takes_what_it_covers_or_nothing() {
+    for last_is_applied in [false, true] {
+        for steps in 0.. {
+            let context = format!("{steps} steps, {last_is_applied}");
+            let engines = ten_records().await;
+            let fuse = Fuse::after(steps, last_is_applied);
+            let world = engines.open_fused(&fuse).await.expect("it starts");
+            let answer = retain(&world, 50).await;
+            world.streams.shutdown().await;
+            drop(world);
+            let after = trimmed(&engines);
+            let world = engines.open().await;
+            if retention(&world).await == 70 {
+                assert!(answer.is_err(), "{context}");
+                assert_eq!(after, 3, "{context}");
+            } else {
+                retain(&world, 8760).await.expect("a longer one");
+                assert_eq!(trimmed(&engines), 5, "{context}");
+            }
+            if !fuse.has_blown() {
+                assert!(steps > 1, "there are steps to fail at");
+                break;
+            }
         }
+    }
+}
+
+/// It is committed, and hides what it does not cover: the change has happened.
+#[tokio::test]
+async fn a_shorter_retention_whose_trim_fails_was_accepted() {
+    for last_is_applied in [false, true] {
+        let engines = ten_records().await;
+        let world = engines.open_fused(&Fuse::after(1, last_is_applied)).await.expect("it starts");
+        retain(&world, 50).await.expect("it is durable");
+        assert_eq!(retention(&world).await, 50);
         drop(world);
-        let world = engines.open_fused(&Fuse::after(1, false)).await.expect("it starts");
-        engines.clock.advance(hours(1));
-        retain(&world, hours_now).await.expect_err("the row was lost");
-        drop(world);
-        assert_eq!(engines.journal.tail(key(1, 0)).expect("it exists").trimmed, trimmed, "{hours_now} hours");
         let world = engines.open().await;
-        assert_eq!(world.summary("s").await.expect("it exists").retention_period_hours, 70);
-        retain(&world, hours_now).await.expect("again");
+        retain(&world, 8760).await.expect("a longer one");
+        assert_eq!(trimmed(&engines), 5);
     }
 }
 
