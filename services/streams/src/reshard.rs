@@ -34,6 +34,13 @@ pub(crate) struct Birth {
     pub(crate) adjacent_parent: Option<ShardIndex>,
 }
 
+impl Birth {
+    /// One parent of a split, two of a merge.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = ShardIndex> {
+        [Some(self.parent), self.adjacent_parent].into_iter().flatten()
+    }
+}
+
 /// The first step of UpdateShardCount from `open` shards to `target`; `None` when there is nothing to do.
 pub(crate) fn shard_count_change(open: u32, target: u32) -> Option<ChangeKind> {
     match target.cmp(&open) {

@@ -330,10 +330,7 @@ impl Streams {
     async fn reshard(&self, changing: &mut Changing, kind: ChangeKind) -> Result<(), StepError> {
         let stream = Arc::clone(&changing.stream);
         let plan = reshard::plan(&stream.shards, kind);
-        let opening: Vec<ShardIndex> = plan.opening.iter().map(|birth| birth.index).collect();
         let closing: Vec<ShardKey> = plan.closing.iter().map(|index| stream.key(*index)).collect();
-        // They exist before they are open: nobody knows them before the commit below.
-        self.journal.open_shards(stream.id, &opening).await?;
         let ends = if is_planted(Bug::ChildOpenedBeforeSeal) {
             closing
                 .iter()
@@ -342,6 +339,17 @@ impl Streams {
         } else {
             self.journal.seal(&closing).await?
         };
+        // What arrives in a shard arrives no earlier than what its parents have, even if the clock was set back.
+        let mut opening = Vec::with_capacity(plan.opening.len());
+        for birth in &plan.opening {
+            let mut not_before = Timestamp::ZERO;
+            for parent in birth.parents() {
+                not_before = not_before.max(self.journal.tail(stream.key(parent))?.last_arrival);
+            }
+            opening.push((birth.index, not_before));
+        }
+        // They exist before they are open: nobody knows them before the commit below.
+        self.journal.open_shards_after(stream.id, &opening).await?;
         // Not before anything that happened in them, even if the clock was set back.
         let mut at = self.now();
         for &shard in &closing {
@@ -483,8 +491,8 @@ fn after(
     }
     let this_second = Timestamp::from_seconds(i64::try_from(now.as_seconds()).unwrap_or(i64::MAX));
     for birth in &plan.opening {
-        let parents = [Some(birth.parent), birth.adjacent_parent].into_iter().flatten();
-        let parents_created = parents
+        let parents_created = birth
+            .parents()
             .map(|parent| shards.get(parent).expect("a plan closes listed shards").created)
             .max()
             .expect("every shard that is opened has a parent");

@@ -85,7 +85,7 @@ pub(crate) struct Header {
 pub(crate) enum Kind {
     /// Records join the shard.
     Records,
-    /// The shard begins to exist.
+    /// The shard begins to exist; `first` is a time ([`Entry::not_before`]).
     Open,
     /// The shard takes no more; `first` is its next offset for ever.
     Seal,
@@ -111,6 +111,18 @@ impl Entry {
     /// One without records.
     pub(crate) fn mark(kind: Kind, shard: ShardKey, first: Offset, arrival: Timestamp) -> Self {
         Entry { kind, shard, first, arrival, count: 0, length: 0, checksum: 0 }
+    }
+
+    /// One that opens a shard in which nothing arrives before `not_before`: that takes the place of an offset. Its own
+    /// arrival was written before there was such a time, and bounds nothing.
+    pub(crate) fn open(shard: ShardKey, not_before: Timestamp, arrival: Timestamp) -> Self {
+        let first = u64::try_from(not_before.as_millis()).unwrap_or(0);
+        Entry::mark(Kind::Open, shard, first, arrival)
+    }
+
+    /// Of an entry that opens a shard: before this time nothing arrives in it.
+    pub(crate) fn not_before(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.first).unwrap_or(i64::MAX))
     }
 }
 

@@ -280,26 +280,22 @@ impl Committer {
             }
             Request::Open { stream, shards, reply } => {
                 if self.tombstones().contains(&stream) {
-                    let shard = shards.first().copied().unwrap_or(ShardIndex(0));
+                    let shard = shards.first().map_or(ShardIndex(0), |(shard, _)| *shard);
                     let reason = NotAppliedReason::UnknownShard(ShardKey { stream, shard });
                     let request = Request::Open { stream, shards, reply };
                     draft.answers.push(Answer::Refused(request, AppendError::NotApplied(reason)));
                     return;
                 }
-                for shard in shards {
+                for (shard, not_before) in shards {
                     let key = ShardKey { stream, shard };
                     if self.places.contains_key(&key) {
                         continue;
                     }
-                    let shard = Shard::new(key, &ShardRow::NEW, VecDeque::new());
-                    let place = Place {
-                        shard: Arc::clone(&shard),
-                        next: 0,
-                        last_arrival: Timestamp::ZERO,
-                        sealed: false,
-                    };
+                    let shard = Shard::new(key, &ShardRow::opened(not_before), VecDeque::new());
+                    let place =
+                        Place { shard: Arc::clone(&shard), next: 0, last_arrival: not_before, sealed: false };
                     self.places.insert(key, place);
-                    draft.push(Entry::mark(Kind::Open, key, 0, now), Change::Shard(shard));
+                    draft.push(Entry::open(key, not_before, now), Change::Shard(shard));
                 }
                 draft.answers.push(Answer::Done(reply));
             }

@@ -338,7 +338,11 @@ fn place(shard: &Arc<Shard>) -> Place {
 }
 
 impl Journal for DiskJournal {
-    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
+    fn open_shards_after(
+        &self,
+        stream: StreamId,
+        shards: &[(ShardIndex, Timestamp)],
+    ) -> BoxFuture<'_, Result<(), AppendError>> {
         let shards = shards.to_vec();
         Box::pin(async move {
             for part in shards.chunks(self.engine.settings.entries_per_request_max()) {

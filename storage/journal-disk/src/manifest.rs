@@ -31,14 +31,16 @@ pub(crate) struct Manifest {
 pub(crate) struct ShardRow {
     pub(crate) next: Offset,
     pub(crate) last_arrival: Timestamp,
+    /// Before the first record: the time that the shard was opened with.
     pub(crate) sealed: bool,
     pub(crate) trimmed: Offset,
 }
 
 impl ShardRow {
-    /// A shard that was just opened.
-    pub(crate) const NEW: ShardRow =
-        ShardRow { next: 0, last_arrival: Timestamp::ZERO, sealed: false, trimmed: 0 };
+    /// A shard that was just opened, in which nothing arrives before this time.
+    pub(crate) fn opened(not_before: Timestamp) -> Self {
+        ShardRow { next: 0, last_arrival: not_before, sealed: false, trimmed: 0 }
+    }
 
     /// Takes in records. `Err` when they do not follow from what was before.
     pub(crate) fn take_records(&mut self, entry: &Entry) -> Result<(), &'static str> {
@@ -113,7 +115,7 @@ impl Manifest {
             return Ok(());
         }
         if entry.kind == Kind::Open {
-            return match self.shards.insert(entry.shard, ShardRow::NEW) {
+            return match self.shards.insert(entry.shard, ShardRow::opened(entry.not_before())) {
                 None => Ok(()),
                 Some(_) => Err("a shard is opened twice"),
             };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thalweg_journal::{Append, AppendError, CommitSender, NotAppliedReason};
-use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId};
+use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 use tokio::sync::{Notify, oneshot};
 
 use crate::batch::ENTRY_BYTES;
@@ -12,10 +12,10 @@ use crate::batch::ENTRY_BYTES;
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 
-/// A change that is asked for, and who waits for it.
+/// A change that is asked for, and who waits for it. With a shard to open comes the time before which nothing arrives in it.
 pub(crate) enum Request {
     Append { append: Append, reply: CommitSender },
-    Open { stream: StreamId, shards: Vec<ShardIndex>, reply: Reply<()> },
+    Open { stream: StreamId, shards: Vec<(ShardIndex, Timestamp)>, reply: Reply<()> },
     Seal { shards: Vec<ShardKey>, reply: Reply<Vec<Offset>> },
     Trim { shards: Vec<(ShardKey, Offset)>, reply: Reply<()> },
     Delete { stream: StreamId, reply: Reply<()> },

@@ -119,8 +119,12 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
-        let shards = shards.iter().map(|&shard| ShardKey { stream, shard }).collect();
+    fn open_shards_after(
+        &self,
+        stream: StreamId,
+        shards: &[(ShardIndex, Timestamp)],
+    ) -> BoxFuture<'_, Result<(), AppendError>> {
+        let shards = shards.iter().map(|&(shard, time)| (ShardKey { stream, shard }, time)).collect();
         Box::pin(self.submit_and_wait(|reply| Operation::OpenShards { shards, reply }))
     }
 

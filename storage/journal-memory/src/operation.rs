@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thalweg_journal::{Append, AppendError, CommitSender, Record, append, record};
-use thalweg_types::{Offset, ShardKey, StreamId};
+use thalweg_types::{Offset, ShardKey, StreamId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::budget::Charge;
@@ -15,7 +15,7 @@ pub(crate) type Reply<T> = Option<oneshot::Sender<Result<T, AppendError>>>;
 /// A change and who waits for it.
 pub(crate) enum Operation {
     Append { runs: Vec<StagedRun>, charge: Arc<Charge>, reply: Option<CommitSender> },
-    OpenShards { shards: Vec<ShardKey>, reply: Reply<()> },
+    OpenShards { shards: Vec<(ShardKey, Timestamp)>, reply: Reply<()> },
     Seal { shards: Vec<ShardKey>, reply: Reply<Vec<Offset>> },
     Trim { shards: Vec<(ShardKey, Offset)>, reply: Reply<()> },
     DeleteStream { stream: StreamId, reply: Reply<()> },

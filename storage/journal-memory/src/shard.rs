@@ -39,8 +39,9 @@ pub(crate) struct Found {
 }
 
 impl Shard {
-    pub(crate) fn new() -> Self {
-        let tail = Tail { next: 0, last_arrival: Timestamp::ZERO, sealed: false, trimmed: 0, deleted: false };
+    /// An empty one, in which nothing arrives before this time.
+    pub(crate) fn new(not_before: Timestamp) -> Self {
+        let tail = Tail { next: 0, last_arrival: not_before, sealed: false, trimmed: 0, deleted: false };
         Shard { tail, runs: VecDeque::new(), events: watch::Sender::new(tail) }
     }
 

@@ -105,8 +105,8 @@ impl State {
                 }
             }
             Operation::OpenShards { shards, reply } => {
-                for shard in shards {
-                    self.shards.entry(shard).or_insert_with(Shard::new);
+                for (shard, not_before) in shards {
+                    self.shards.entry(shard).or_insert_with(|| Shard::new(not_before));
                 }
                 answer(reply, Ok(()));
             }

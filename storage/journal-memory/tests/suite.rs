@@ -179,13 +179,17 @@ fn first_half(append: &Append) -> Append {
 }
 
 impl Journal for Faulty {
-    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
+    fn open_shards_after(
+        &self,
+        stream: StreamId,
+        shards: &[(ShardIndex, Timestamp)],
+    ) -> BoxFuture<'_, Result<(), AppendError>> {
         let shards = shards.to_vec();
         Box::pin(async move {
             if self.fault == Fault::OpenEmptiesShards {
                 self.inner.delete_stream(stream).await?;
             }
-            self.inner.open_shards(stream, &shards).await
+            self.inner.open_shards_after(stream, &shards).await
         })
     }
 

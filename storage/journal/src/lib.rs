@@ -10,7 +10,8 @@
 //!
 //! What every engine promises:
 //! 1. **Durable before visible.** Readers and [`Journal::tail`] see only what survives a crash.
-//! 2. **Order.** Offsets of a shard are dense and are given once; arrival times never decrease along them.
+//! 2. **Order.** Offsets of a shard are dense and are given once; arrival times never decrease along them, nor from a
+//!    shard that was sealed to one that was opened after it with its last arrival time.
 //! 3. **One place per append.** The records of a run are neighbours; a run is applied whole or not at all. The
 //!    runs of one [`Append`] become durable together.
 //! 4. **A seal is final.** Once `seal` has answered, no append to that shard is ever applied, and its last
@@ -54,8 +55,19 @@ pub enum Health {
 
 /// Durable records by shard. See the crate's page for the contract.
 pub trait Journal: Send + Sync + 'static {
-    /// Makes shards exist, empty and open. Idempotent: a shard that exists is left as it is.
-    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>>;
+    /// Makes shards exist, empty and open. Nothing arrives in a shard before the time given with it, whatever the clock
+    /// says then. Idempotent: a shard that exists is left as it is.
+    fn open_shards_after(
+        &self,
+        stream: StreamId,
+        shards: &[(ShardIndex, Timestamp)],
+    ) -> BoxFuture<'_, Result<(), AppendError>>;
+
+    /// As [`Journal::open_shards_after`], for shards that follow no others.
+    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
+        let shards: Vec<_> = shards.iter().map(|&shard| (shard, Timestamp::ZERO)).collect();
+        self.open_shards_after(stream, &shards)
+    }
 
     /// Queues an append and returns its outcome-to-be. Never blocks; a full queue is `NotApplied(Throttled)`.
     /// Dropping the returned future does not undo the append.

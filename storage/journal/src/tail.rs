@@ -8,7 +8,8 @@ use tokio::sync::watch;
 pub struct Tail {
     /// The offset that the next record will get; everything before it is durable.
     pub next: Offset,
-    /// When the last record arrived; the epoch when there was none.
+    /// When the last record arrived; when there was none, the time that the shard was opened with
+    /// ([`crate::Journal::open_shards_after`]). What follows arrives no earlier.
     pub last_arrival: Timestamp,
     /// No record will follow.
     pub sealed: bool,

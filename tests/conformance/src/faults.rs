@@ -54,9 +54,13 @@ impl FaultyJournal {
 }
 
 impl Journal for FaultyJournal {
-    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
+    fn open_shards_after(
+        &self,
+        stream: StreamId,
+        shards: &[(ShardIndex, Timestamp)],
+    ) -> BoxFuture<'_, Result<(), AppendError>> {
         match self.check() {
-            Ok(()) => self.inner.open_shards(stream, shards),
+            Ok(()) => self.inner.open_shards_after(stream, shards),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

@@ -75,9 +75,13 @@ async fn through<T>(
 }
 
 impl Journal for FusedJournal {
-    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
+    fn open_shards_after(
+        &self,
+        stream: StreamId,
+        shards: &[(ShardIndex, Timestamp)],
+    ) -> BoxFuture<'_, Result<(), AppendError>> {
         let shards = shards.to_vec();
-        Box::pin(async move { through(&self.fuse, self.inner.open_shards(stream, &shards)).await })
+        Box::pin(async move { through(&self.fuse, self.inner.open_shards_after(stream, &shards)).await })
     }
 
     fn append(&self, append: Append) -> Commit {

@@ -120,3 +120,32 @@ async fn times_of_shards_follow_each_other_though_the_clock_is_set_back() {
         assert_eq!(ending.arrival(), Timestamp::from_seconds(START), "{}", shard.shard_id);
     }
 }
+
+/// What a record that is put into a shard arrives at.
+async fn arrival(world: &World, shard: u32) -> Timestamp {
+    match world.append(1, shard).await {
+        RunOutcome::Placed { arrival, .. } => arrival,
+        other => panic!("shard {shard} is open: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn arrival_times_do_not_go_back_from_parents_to_children() {
+    let at = |seconds: i64| Timestamp::from_seconds(START + seconds);
+    let world = World::new().await;
+    world.create("s", 1).await;
+    assert_eq!(arrival(&world, 0).await, at(0));
+    world.clock.set_wall(at(-1000));
+    world.split("s", "shardId-0", "1000").await.expect("it can be split");
+    assert_eq!(arrival(&world, 1).await, at(0));
+    world.clock.set_wall(at(500));
+    assert_eq!(arrival(&world, 2).await, at(500));
+    world.clock.set_wall(at(-2000));
+    world.merge("s", "shardId-1", "shardId-2").await.expect("they are neighbours");
+    assert_eq!(arrival(&world, 3).await, at(500));
+    world.update_shard_count("s", 2).await.expect("it can be split");
+    let world = world.restart().await;
+    for shard in [4, 5] {
+        assert_eq!(arrival(&world, shard).await, at(500));
+    }
+}

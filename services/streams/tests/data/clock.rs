@@ -26,8 +26,12 @@ struct Doubting {
 }
 
 impl Journal for Doubting {
-    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.inner.open_shards(stream, shards)
+    fn open_shards_after(
+        &self,
+        stream: StreamId,
+        shards: &[(ShardIndex, Timestamp)],
+    ) -> BoxFuture<'_, Result<(), AppendError>> {
+        self.inner.open_shards_after(stream, shards)
     }
 
     fn append(&self, append: Append) -> Commit {

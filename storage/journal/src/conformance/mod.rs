@@ -220,6 +220,7 @@ const RULES: &[Rule] = rules! {
         concurrent_appends_get_dense_unique_offsets_in_the_order_of_their_answers
         dropping_the_commit_does_not_undo_the_append
         arrival_times_never_decrease
+        arrival_times_do_not_decrease_from_a_shard_to_the_next
         opening_shards_again_changes_nothing
         after_shutdown_nothing_is_applied;
     reading:

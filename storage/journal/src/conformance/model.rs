@@ -20,6 +20,8 @@ pub(super) struct ModelShard {
     pub(super) records: Vec<ModelRecord>,
     pub(super) trimmed: Offset,
     pub(super) sealed: bool,
+    /// What it was opened with.
+    pub(super) not_before: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl ModelShard {
     pub(super) fn tail(&self) -> Tail {
         Tail {
             next: self.next(),
-            last_arrival: self.records.last().map_or(Timestamp::ZERO, |record| record.arrival),
+            last_arrival: self.records.last().map_or(self.not_before, |record| record.arrival),
             sealed: self.sealed,
             trimmed: self.trimmed,
             deleted: false,

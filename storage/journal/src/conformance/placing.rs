@@ -196,6 +196,30 @@ pub(super) async fn arrival_times_never_decrease(stage: &Stage<'_>) -> Verdict {
     Verdict::Held
 }
 
+pub(super) async fn arrival_times_do_not_decrease_from_a_shard_to_the_next(stage: &Stage<'_>) -> Verdict {
+    let mut world = World::start(stage, 1).await;
+    let (_, last) = world.put(SHARD, 2).await;
+    world.seal(&[SHARD]).await;
+    if !world.instance.step_wall(-3_600_000) {
+        return NO_TIME;
+    }
+    for index in [1, 2] {
+        world.open_after(index, last).await;
+    }
+    let (_, first) = world.put(shard(1), 1).await;
+    assert!(first >= last, "{first} in a shard opened after {last}");
+    world.verify().await;
+    // The time is durable, also of a shard that is empty.
+    for stop in [Stop::Crash, Stop::Clean] {
+        world.reopen(stop).await;
+        world.put(shard(1), 1).await;
+    }
+    let (_, first) = world.put(shard(2), 1).await;
+    assert!(first >= last, "{first} in a shard opened after {last}");
+    world.verify().await;
+    Verdict::Held
+}
+
 pub(super) async fn opening_shards_again_changes_nothing(stage: &Stage<'_>) -> Verdict {
     let mut world = World::start(stage, 2).await;
     world.put(shard(0), 3).await;

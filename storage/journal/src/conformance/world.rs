@@ -93,6 +93,14 @@ impl<'s> World<'s> {
         }
     }
 
+    /// Opens a shard of [`STREAM`] in which nothing arrives before a time.
+    pub(super) async fn open_after(&mut self, index: u32, not_before: Timestamp) {
+        self.step(format!("open shard {index} after {not_before}"));
+        let opened = self.journal().open_shards_after(STREAM, &[(ShardIndex(index), not_before)]).await;
+        opened.expect("the journal takes writes");
+        self.model.shards.entry(shard(index)).or_default().not_before = not_before;
+    }
+
     /// Records of so many data bytes each (at least 8), as one run.
     pub(super) fn records(&mut self, data_bytes: &[usize]) -> Vec<u8> {
         let mut encoded = Vec::new();
