@@ -76,6 +76,7 @@ pub(crate) fn encode(manifest: &Manifest, journal: u64) -> Vec<u8> {
             put_u64(&mut cells, 32, row.index_bytes);
             put_i64(&mut cells, 40, row.first_arrival.as_millis());
             put_i64(&mut cells, 48, row.last_arrival.as_millis());
+            put_i64(&mut cells, 56, row.misdated.map_or(0, Timestamp::as_millis));
             bytes.extend_from_slice(&cells);
         }
     }
@@ -175,6 +176,8 @@ pub(crate) fn decode(path: &str, bytes: &[u8], journal: u64, number: u64) -> Res
             index_bytes: get_u64(cells, 32),
             first_arrival: Timestamp::from_millis(get_i64(cells, 40)),
             last_arrival: Timestamp::from_millis(get_i64(cells, 48)),
+            misdated: Some(Timestamp::from_millis(get_i64(cells, 56)))
+                .filter(|time| *time != Timestamp::ZERO),
         };
         if row.index_bytes != index::position(row.chunks as usize) {
             return Err(corrupt(HEADER_BYTES, "a segment's counts contradict one another"));
@@ -243,6 +246,7 @@ mod tests {
             index_bytes: 192,
             first_arrival: Timestamp::from_millis(33),
             last_arrival,
+            misdated: Some(Timestamp::from_millis(22)),
         };
         let segments = [(8, segment)].into();
         manifest.streams.insert(StreamId(7), StreamRow { next_segment: 9, segments });
@@ -273,7 +277,7 @@ mod tests {
             (176, &[7, 0, 0, 0, 0, 0, 0, 0, 9]),
             (192, &[7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2]),
             (216, &[44, 1, 0, 0, 0, 0, 0, 0, 192]),
-            (232, &[33, 0, 0, 0, 0, 0, 0, 0, 44]),
+            (232, &[33, 0, 0, 0, 0, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0, 22]),
             (256, &[6, 0, 0, 0, 0, 0, 0, 0, 3]),
         ];
         for (at, field) in fields {

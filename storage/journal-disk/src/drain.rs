@@ -308,7 +308,9 @@ pub(crate) async fn write(
             }
             let mut written = writer.finish().await?;
             // The stream's next segment follows, or the next stream's: only the former closes this one.
-            written.row.open = rest.is_empty();
+            if !rest.is_empty() {
+                written.row.close();
+            }
             let row = round.next.streams.get_mut(&stream).expect("its segment was started");
             row.segments.insert(written.name.number, written.row);
             unsynced.push(written);
@@ -396,7 +398,7 @@ async fn start<'a>(
             touched.0.push((name, Some(*last)));
             return Ok((SegmentWriter::open(place.tools, name, *last, bytes).await?, count));
         }
-        last.open = false;
+        last.close();
     }
     let name = SegmentName { stream, number: row.next_segment, revision: 0 };
     row.next_segment += 1;

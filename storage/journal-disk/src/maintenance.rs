@@ -22,7 +22,7 @@ use crate::checkpoint;
 use crate::drain::{self, Touched};
 use crate::engine::{Engine, Phase};
 use crate::grow;
-use crate::manifest::{Manifest, shards_of};
+use crate::manifest::{Manifest, SegmentRow, shards_of};
 use crate::merge::{self, Candidate, Merged};
 use crate::pace::{ENTRIES_PER_LOOK, Pace};
 use crate::queue::Request;
@@ -320,9 +320,22 @@ impl Maintenance {
         if let Some(now) = now {
             self.apply_changed_retention(now).await;
         }
+        self.look_for_misdated(now);
         self.tidy(now).await?;
         self.keep_time().await?;
         self.merge().await
+    }
+
+    /// Looks for segments whose arrival times are ahead of the clock. What is found is durable with the next checkpoint;
+    /// if it is lost before, it is found again, and what it says of expires a little later.
+    fn look_for_misdated(&mut self, now: Option<Timestamp>) {
+        let settings = &self.engine.settings;
+        for (&stream, row) in &mut self.manifest.streams {
+            let span = self.engine.retention.get(stream).map(|kept| kept / settings.segments_per_retention);
+            for segment in row.segments.values_mut() {
+                segment.compare_with_clock(now, settings.clock_jump_max, span);
+            }
+        }
     }
 
     /// Notes the time where no checkpoint did for a while, or where it was set back: a start that remembered an older one
@@ -443,7 +456,7 @@ impl Maintenance {
             let mut dead: BTreeSet<u32> = BTreeSet::new();
             if let (Some(now), Some(retention)) = (now, self.engine.retention.get(stream)) {
                 let limit = now.minus(retention);
-                let expired = row.segments.iter().filter(|(_, segment)| segment.last_arrival < limit);
+                let expired = row.segments.iter().filter(|(_, segment)| segment.arrived_before(limit));
                 dead.extend(expired.map(|(&number, _)| number));
                 expired_count += dead.len() as u64;
             }
@@ -522,7 +535,7 @@ impl Maintenance {
             self.remove_files(&[name]).await;
             return Ok(());
         };
-        *current = row;
+        *current = SegmentRow { misdated: current.misdated, ..row };
         if let Err(error) = self.write_checkpoint(&mut next).await {
             drain::remove(&*self.engine.disk, &[name]).await?;
             return self.no_space(error, Touched::default()).await;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
@@ -30,8 +31,8 @@ pub(crate) struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ShardRow {
     pub(crate) next: Offset,
-    pub(crate) last_arrival: Timestamp,
     /// Before the first record: the time that the shard was opened with.
+    pub(crate) last_arrival: Timestamp,
     pub(crate) sealed: bool,
     pub(crate) trimmed: Offset,
 }
@@ -76,6 +77,47 @@ pub(crate) struct SegmentRow {
     pub(crate) index_bytes: u64,
     pub(crate) first_arrival: Timestamp,
     pub(crate) last_arrival: Timestamp,
+    /// Its latest arrival times were given by a clock that was ahead: of a closed segment, by when all of it had arrived in
+    /// truth; of an open one, since when that is known. [`SegmentRow::compare_with_clock`] sets it.
+    pub(crate) misdated: Option<Timestamp>,
+}
+
+impl SegmentRow {
+    /// Takes no further chunks.
+    pub(crate) fn close(&mut self) {
+        self.open = false;
+        // What came last may have come after that time.
+        self.misdated = None;
+    }
+
+    /// Compares the arrival times with a clock that is believed (`None`: it is in doubt). Those of a shard never go back,
+    /// so that one record that arrives while the clock is years ahead gives its time to all that follow: by their
+    /// arrival they would never expire. `tolerance` is by how much a clock may be wrong; an open segment is closed
+    /// once it has been misdated for `span`.
+    pub(crate) fn compare_with_clock(
+        &mut self,
+        now: Option<Timestamp>,
+        tolerance: Duration,
+        span: Option<Duration>,
+    ) {
+        let Some(now) = now.filter(|now| self.last_arrival > now.plus(tolerance)) else {
+            self.misdated = None;
+            return;
+        };
+        // Set back again, it is now that counts.
+        let since = self.misdated.map_or(now, |since| since.min(now));
+        self.misdated = Some(since);
+        if self.open && span.is_some_and(|span| since.plus(span) <= now) {
+            self.close();
+            self.misdated = Some(now);
+        }
+    }
+
+    /// Whether everything in it arrived before `limit`.
+    pub(crate) fn arrived_before(&self, limit: Timestamp) -> bool {
+        let arrived_by = self.misdated.filter(|_| !self.open);
+        self.last_arrival < limit || arrived_by.is_some_and(|by| by < limit)
+    }
 }
 
 /// All shards that a stream can have.
@@ -184,6 +226,65 @@ mod tests {
         check_applies(&[open, records(0, 3, 5), mark(Kind::Trim, 3)], Ok(()));
         check_applies(&[open, mark(Kind::Trim, 1)], Err("a trim past the shard's end"));
         check_applies(&[open, mark(Kind::Delete, 0), open], Ok(()));
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(hours: u32) -> Timestamp {
+        Timestamp::ZERO.plus(HOUR * hours)
+    }
+
+    fn segment(open: bool, last_arrival: Timestamp) -> SegmentRow {
+        let (first_arrival, misdated) = (last_arrival, None);
+        let (revision, chunks, data_bytes, index_bytes) = (0, 1, 1, 1);
+        SegmentRow { revision, open, chunks, data_bytes, index_bytes, first_arrival, last_arrival, misdated }
+    }
+
+    /// Each look: hour (`None`: in doubt), and by then what the segment says of itself: open, misdated.
+    #[track_caller]
+    fn check_dates(mut segment: SegmentRow, looks: &[(Option<u32>, bool, Option<u32>)]) -> SegmentRow {
+        for &(now, open, misdated) in looks {
+            segment.compare_with_clock(now.map(at), HOUR, Some(10 * HOUR));
+            assert_eq!((segment.open, segment.misdated), (open, misdated.map(at)), "at {now:?}");
+        }
+        segment
+    }
+
+    #[test]
+    fn a_segment_whose_times_are_ahead_of_the_clock_expires_by_when_that_was_seen() {
+        let seen = check_dates(
+            segment(false, at(1000)),
+            &[(Some(50), false, Some(50)), (Some(70), false, Some(50))],
+        );
+        assert!(seen.arrived_before(at(51)) && !seen.arrived_before(at(50)));
+        // An open one is closed in time, and what it got until then counts.
+        let seen = check_dates(
+            segment(true, at(1000)),
+            &[(Some(50), true, Some(50)), (Some(59), true, Some(50)), (Some(60), false, Some(60))],
+        );
+        assert!(seen.arrived_before(at(61)) && !seen.arrived_before(at(60)));
+        let seen = check_dates(segment(true, at(1000)), &[(Some(50), true, Some(50))]);
+        assert!(!seen.arrived_before(at(999)), "more may come");
+        // Closed by the drain, it is looked at again.
+        let mut seen = check_dates(segment(true, at(1000)), &[(Some(50), true, Some(50))]);
+        seen.close();
+        check_dates(seen, &[(Some(55), false, Some(55))]);
+    }
+
+    #[test]
+    fn a_segment_is_not_misdated_by_a_clock_in_doubt_nor_when_the_clock_was_wrong() {
+        check_dates(segment(false, at(51)), &[(Some(50), false, None)]);
+        check_dates(
+            segment(false, at(1000)),
+            &[
+                (Some(50), false, Some(50)),
+                (None, false, None),
+                (Some(500), false, Some(500)),
+                (Some(999), false, None),
+            ],
+        );
+        // Set back further.
+        check_dates(segment(false, at(1000)), &[(Some(50), false, Some(50)), (Some(20), false, Some(20))]);
     }
 
     #[test]

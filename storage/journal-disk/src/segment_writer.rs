@@ -86,6 +86,7 @@ impl<'a> SegmentWriter<'a> {
             index_bytes: HEADER_BYTES as u64,
             first_arrival: thalweg_types::Timestamp::MAX,
             last_arrival: thalweg_types::Timestamp::from_millis(i64::MIN),
+            misdated: None,
         };
         let mut writer = Self::go_on(tools, name, row, 0, bytes, data, index).await?;
         writer.gathered.extend_from_slice(&segment::encode_header(Part::Data, tools.journal, name));

@@ -670,3 +670,64 @@ fn a_longer_retention_while_the_clock_is_in_doubt() {
         assert_eq!((tail.trimmed, tail.next), (0, 1), "it is to be kept for a week");
     });
 }
+
+/// Years ahead for one record, whose shard goes on from its time.
+#[test]
+fn what_follows_a_record_from_a_clock_that_was_ahead_expires_all_the_same() {
+    for crash in [None, Some(Crash::PowerNothing)] {
+        in_scene(slow_settings(), 2, |mut scene| async move {
+            scene.journal.set_retention(STREAM, 24 * HOUR);
+            scene.put(shard(0), 1, 4000).await;
+            let wall = scene.machine.clock.wall();
+            scene.machine.clock.set_wall(wall.plus(3650 * 24 * HOUR));
+            let (_, ahead) = scene.put(shard(0), 1, 4000).await;
+            scene.machine.clock.set_wall(wall);
+            let mut placed = Vec::new();
+            for hour in 0..60 {
+                let now = scene.machine.clock.wall();
+                let (first, arrival) = scene.put(shard(0), 2, 4000).await;
+                assert!(arrival >= ahead, "times do not go back");
+                placed.push((first, now));
+                scene.put(shard(1), 1, 4000).await;
+                scene.wait(HOUR).await;
+                if hour % 16 == 15 {
+                    scene.restart(crash).await;
+                    scene.journal.set_retention(STREAM, 24 * HOUR);
+                }
+                let limit = scene.machine.clock.wall().minus(24 * HOUR);
+                let (covered, _) = *placed.iter().find(|(_, put)| *put >= limit).expect("some are young");
+                let tail = scene.journal.tail(shard(0)).expect("it exists");
+                assert!(tail.trimmed <= covered, "hour {hour}: what is covered is there");
+            }
+            let tail = scene.journal.tail(shard(0)).expect("it exists");
+            let (old, _) = placed[60 - 24 - 8];
+            assert!(tail.trimmed >= old, "what is older by hours is gone: {} of {old}", tail.trimmed);
+            scene.wait(27 * HOUR).await;
+            scene.until("all expired", |scene| scene.segments(STREAM) == 0).await;
+        });
+    }
+}
+
+/// The clock is in doubt after a night or a weekend without power, and right: what is put meanwhile has its true time, and
+/// is kept for as long as anything else.
+#[test]
+fn what_is_put_while_the_clock_is_in_doubt_is_kept_for_its_time() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        scene.put(shard(0), 1, 4000).await;
+        scene.wait(HOUR).await;
+        scene.journal.shutdown().await;
+        scene.machine.clock.set_wall(scene.machine.clock.wall().plus(60 * HOUR));
+        scene.journal = scene.machine.open().await;
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        assert!(scene.journal.doubts_clock());
+        let (first, _) = scene.put(shard(0), 1, 4000).await;
+        scene.wait(23 * HOUR).await;
+        assert!(!scene.journal.doubts_clock());
+        let wall = scene.machine.clock.wall();
+        let not_before = scene.journal.expiry_time(wall).minus(24 * HOUR);
+        let read = Read { shard: shard(0), from: 0, records_max: 10, bytes_max: 1 << 20, not_before };
+        let answer = scene.journal.read(read).await.expect("it can be read");
+        assert_eq!((answer.runs.len(), answer.next), (1, first + 1), "and the older one is gone");
+    });
+}

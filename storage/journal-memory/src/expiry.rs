@@ -6,7 +6,7 @@ use thalweg_types::Timestamp;
 
 /// A wall clock that gets ahead of monotonic time by more than this is not believed for as long as this: whoever
 /// set it wrongly has that time to put it back before records are lost. (The house's rule for every engine.)
-const WALL_AHEAD_MAX: Duration = Duration::from_secs(3600);
+pub(crate) const WALL_AHEAD_MAX: Duration = Duration::from_secs(3600);
 
 /// Compares the wall clock with monotonic time.
 #[derive(Default)]

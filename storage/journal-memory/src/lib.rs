@@ -247,10 +247,10 @@ impl Shared {
     }
 
     fn apply_now(&self, mut operation: Operation) {
-        let wall = self.clock.wall();
+        let now = self.now();
         let mut state = self.lock();
         if state.decide_fate(&mut operation) {
-            state.apply(operation, wall);
+            state.apply(operation, now);
         }
     }
 
@@ -273,13 +273,13 @@ async fn commit_slowly(shared: Arc<Shared>, mut queue: mpsc::Receiver<Queued>, d
             let mut state = shared.lock();
             batch.iter_mut().map(|queued| queued.decide_fate(&mut state)).collect()
         };
-        let wall = shared.clock.wall();
+        let now = shared.now();
         shared.clock.sleep(delay).await;
         let mut stop = None;
         for (queued, applied) in batch.drain(..).zip(fates) {
             match queued {
                 Queued::Operation(operation) if stop.is_some() => operation.refuse(&stopped()),
-                Queued::Operation(operation) if applied => shared.lock().apply(operation, wall),
+                Queued::Operation(operation) if applied => shared.lock().apply(operation, now),
                 Queued::Operation(_) => {}
                 Queued::Stop(sender) => stop = Some(sender),
             }

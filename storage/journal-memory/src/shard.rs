@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_journal::{Read, ReadAnswer, RunView, Tail, TailWatch};
 use thalweg_types::{Offset, Timestamp};
@@ -25,6 +26,8 @@ pub(crate) struct Shard {
 
 struct StoredRun {
     view: RunView,
+    /// In monotonic time; it never decreases along the runs.
+    placed: Duration,
     payload: usize,
     _charge: Arc<Charge>,
 }
@@ -70,13 +73,14 @@ impl Shard {
         &mut self,
         run: StagedRun,
         charge: &Arc<Charge>,
-        now: Timestamp,
+        (now, monotonic): (Timestamp, Duration),
     ) -> (Offset, Timestamp) {
         assert!(!self.tail.sealed, "a seal is final");
         let first = self.tail.next;
         let arrival = now.max(self.tail.last_arrival);
         let view = RunView { first, count: run.count, arrival, bytes: run.bytes };
-        self.runs.push_back(StoredRun { view, payload: run.payload, _charge: Arc::clone(charge) });
+        let (payload, charge) = (run.payload, Arc::clone(charge));
+        self.runs.push_back(StoredRun { view, placed: monotonic, payload, _charge: charge });
         self.tail.next = first + u64::from(run.count);
         self.tail.last_arrival = arrival;
         self.publish();
@@ -102,10 +106,13 @@ impl Shard {
         self.publish();
     }
 
-    /// Trims what arrived before `limit`.
-    pub(crate) fn expire(&mut self, limit: Timestamp) {
-        if self.runs.front().is_some_and(|run| run.view.arrival < limit) {
-            self.trim(self.find_time(limit));
+    /// Trims what arrived before `limit`, and what was placed before `placed`, whatever its arrival time: that may be of a
+    /// clock that was ahead, and is then of all that follows.
+    pub(crate) fn expire(&mut self, limit: Timestamp, placed: Duration) {
+        let is_gone = |run: &StoredRun| run.view.arrival < limit || run.placed < placed;
+        if self.runs.front().is_some_and(is_gone) {
+            let index = self.runs.partition_point(is_gone);
+            self.trim(self.runs.get(index).map_or(self.tail.next, |run| run.view.first));
         }
     }
 

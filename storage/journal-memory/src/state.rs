@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use thalweg_journal::{AppendError, NotAppliedReason, ReadError, RunOutcome, Tail};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
-use crate::expiry::ExpiryTime;
+use crate::expiry::{ExpiryTime, WALL_AHEAD_MAX};
 use crate::knobs::{Dice, Fate, UnknownOutcomes};
 use crate::operation::{Operation, answer};
 use crate::shard::Shard;
@@ -82,8 +82,8 @@ impl State {
         fate != Fate::LostUnanswered
     }
 
-    /// Applies an operation that arrived at `now` and answers it.
-    pub(crate) fn apply(&mut self, operation: Operation, now: Timestamp) {
+    /// Applies an operation that arrived at `now`, by both clocks, and answers it.
+    pub(crate) fn apply(&mut self, operation: Operation, now: (Timestamp, Duration)) {
         if let Some(error) = self.refusal() {
             return operation.refuse(&error);
         }
@@ -148,7 +148,7 @@ impl State {
         self.retentions.insert(stream, retention);
         let Some(now) = self.expiry.trusted(wall, monotonic) else { return };
         for (_, shard) in self.shards.range_mut(shards_of(stream)) {
-            shard.expire(now.minus(retention));
+            shard.expire(now.minus(retention), placed_limit(retention, monotonic));
         }
     }
 
@@ -169,10 +169,15 @@ impl State {
         let Some(now) = self.expiry.trusted(wall, monotonic) else { return };
         for (key, shard) in &mut self.shards {
             if let Some(&retention) = self.retentions.get(&key.stream) {
-                shard.expire(now.minus(retention));
+                shard.expire(now.minus(retention), placed_limit(retention, monotonic));
             }
         }
     }
+}
+
+/// What was placed before this monotonic time is older than the retention by more than a clock may be wrong.
+fn placed_limit(retention: Duration, monotonic: Duration) -> Duration {
+    monotonic.saturating_sub(retention.saturating_add(WALL_AHEAD_MAX))
 }
 
 fn shards_of(stream: StreamId) -> RangeInclusive<ShardKey> {

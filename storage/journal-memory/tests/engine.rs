@@ -105,6 +105,28 @@ async fn a_wall_clock_that_leaps_ahead_drops_nothing_for_an_hour() {
     assert_eq!(first_left(&journal).await, None, "it stayed: it is the time");
 }
 
+#[tokio::test]
+async fn what_follows_a_record_from_a_clock_that_was_ahead_expires_all_the_same() {
+    let clock = some_day();
+    let journal = open(&clock, Knobs::default()).await;
+    journal.set_retention(STREAM, Duration::from_secs(24 * 3600));
+    let wall = clock.wall();
+    clock.set_wall(wall.plus(Duration::from_secs(3650 * 24 * 3600)));
+    journal.append(one_record(b"ahead")).await.expect("it takes writes");
+    clock.set_wall(wall);
+    clock.advance(Duration::from_secs(3600));
+    for _ in 0..40 {
+        journal.append(one_record(b"x")).await.expect("it takes writes");
+        clock.advance(Duration::from_secs(3600));
+        // By both clocks the age of a record is known to the hour.
+        let next = journal.tail(SHARD).expect("it exists").next;
+        let left = next - first_left(&journal).await.expect("some are young");
+        assert_eq!(left, next.min(25), "{next} were put");
+    }
+    clock.advance(Duration::from_secs(26 * 3600));
+    assert_eq!(first_left(&journal).await, None);
+}
+
 /// A journal whose commits take 100 ms, and what runs them.
 fn slow() -> (MemoryJournal, SimulatedSpawn) {
     let spawn = SimulatedSpawn::new(1, some_day());
