@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use thalweg_types::Timestamp;
 
+use crate::clock::WALL_MAX;
 use crate::{BoxFuture, Clock};
 
 /// The wall clock and the monotonic clock of the operating system. Its sleeps need a tokio runtime with time:
@@ -30,7 +31,7 @@ impl Clock for OsClock {
     fn wall(&self) -> Timestamp {
         // A computer set to before 1970 counts backwards from there; timestamps are signed for this.
         match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(since) => Timestamp::ZERO.plus(since),
+            Ok(since) => Timestamp::ZERO.plus(since).min(WALL_MAX),
             Err(before) => Timestamp::ZERO.minus(before.duration()),
         }
     }

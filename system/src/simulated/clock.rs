@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use thalweg_types::Timestamp;
 
+use crate::clock::WALL_MAX;
 use crate::{BoxFuture, Clock};
 
 /// A clock advanced by hand. Clones are the same clock.
@@ -75,7 +76,7 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn wall(&self) -> Timestamp {
-        self.state().wall
+        self.state().wall.min(WALL_MAX)
     }
 
     fn monotonic(&self) -> Duration {

@@ -10,7 +10,7 @@ use thalweg_model::kinesis::*;
 use thalweg_shape::Failure;
 use thalweg_streams::OpenError;
 use thalweg_system::simulated::ManualClock;
-use thalweg_types::{ShardIndex, StreamId, Timestamp};
+use thalweg_types::{SequenceNumber, ShardIndex, StreamId, Timestamp};
 
 use crate::faults::*;
 use crate::world::*;
@@ -474,6 +474,35 @@ async fn rows_that_no_version_writes_stop_the_start() {
     let closed =
         r#"{"v":1,"start":"0","end":"ff","created":1,"opened":0,"closed":{"at":16025175000000,"end":0}}"#;
     check_row(shard, closed, "a time out of range").await;
+}
+
+/// A start must understand what was written while the clock was centuries ahead: sequence numbers end in 2477.
+#[tokio::test]
+async fn what_is_made_by_a_clock_that_is_centuries_ahead_does_not_stop_the_start() {
+    let year_3000 = Timestamp::from_seconds(32_503_680_000);
+    let engines = Engines::new(Knobs::default());
+    let world = engines.open().await;
+    world.create("s", 1).await;
+    engines.clock.set_wall(year_3000);
+    world.append(1, 0).await;
+    world.split("s", "shardId-0", "1000").await.expect("it can be split");
+    world.create("t", 1).await;
+    world.register("s", "c").await.expect("it can be registered");
+    world.delete("t").await.expect("it can be deleted");
+    world.create("t", 1).await;
+    engines.clock.set_wall(Timestamp::from_seconds(START));
+    world.merge("s", "shardId-1", "shardId-2").await.expect("they are neighbours");
+    world.update_shard_count("t", 2).await.expect("it can be split");
+    let world = world.restart().await;
+    for name in ["s", "t"] {
+        assert_eq!(world.status(name).await, Some(StreamStatus::Active));
+        let shards = world.shards(name).await;
+        assert_whole(&shards);
+        for shard in shards {
+            let number = &shard.sequence_number_range.starting_sequence_number;
+            SequenceNumber::parse(number).expect("it can be read back");
+        }
+    }
 }
 
 #[tokio::test]
