@@ -19,6 +19,10 @@ use crate::shard_map::ShardMap;
 use crate::stream::Stream;
 use crate::tags;
 
+/// A stream is made with so many shards at most, whatever the account's limit: their rows, of 210 bytes or so, are one commit,
+/// and the catalog takes none above 64 MiB.
+const SHARDS_MAX: u32 = 100_000;
+
 pub(crate) async fn run(streams: &Streams, input: CreateStreamInput) -> Result<(), Failure> {
     let name = input.stream_name.as_str();
     let account = &streams.settings.account;
@@ -41,6 +45,10 @@ pub(crate) async fn run(streams: &Streams, input: CreateStreamInput) -> Result<(
     }
     check_counts(streams, mode)?;
     streams.check_shard_limit(shards)?;
+    if shards > SHARDS_MAX {
+        let current = streams.shards_claimed();
+        return Err(errors::shard_limit(account, &streams.settings.region, current, SHARDS_MAX, shards));
+    }
 
     let id = locked.next_stream();
     let stream = Stream {

@@ -113,6 +113,15 @@ async fn everything_given_at_creation_is_kept() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_rows_no_commit_could_take_is_refused() {
+    let world = World::with(Settings { shard_limit: u32::MAX, ..settings() }).await;
+    let failure = world.try_create("s", 100_001).await.expect_err("its creation would never end");
+    assert_eq!((failure.code, failure.status), ("LimitExceededException", 400));
+    assert!(failure.message.contains("Limit: 100000."), "{}", failure.message);
+    assert_eq!(world.status("s").await, None);
+}
+
+#[tokio::test]
 async fn the_shard_limit_is_always_kept_and_costs_nothing() {
     let world = World::with(Settings { shard_limit: 10, ..settings() }).await;
     world.create("a", 6).await;
