@@ -25,8 +25,11 @@ use crate::settings::BLOCK_BYTES;
 
 /// `TWB1` in the file.
 const MAGIC: u32 = u32::from_le_bytes(*b"TWB1");
-/// The batch format written here, and the latest that is read.
-pub(crate) const VERSION: u16 = 1;
+/// The latest batch format that is read. It has entries that forget shards…
+pub(crate) const VERSION: u16 = 2;
+/// …and a batch without them is written as what it is to earlier builds, too: those take an entry that they do not know
+/// for a torn end, and would drop it.
+const VERSION_1: u16 = 1;
 /// Bytes before the directory.
 pub(crate) const HEADER_BYTES: usize = 96;
 /// Bytes of a directory entry.
@@ -93,6 +96,8 @@ pub(crate) enum Kind {
     Trim,
     /// The stream is gone; `shard` means nothing.
     Delete,
+    /// The shard, which is sealed, exists no longer; `first` is its next offset.
+    Forget,
 }
 
 /// A directory entry.
@@ -158,9 +163,13 @@ pub(crate) fn encode<'a>(
     buffer.clear();
     buffer.extend_zeros(HEADER_BYTES);
     let mut payload_bytes = 0usize;
+    let mut version = VERSION_1;
     for entry in entries {
         buffer.extend_from_slice(&encode_entry(entry));
         payload_bytes += entry.length as usize;
+        if entry.kind == Kind::Forget {
+            version = VERSION;
+        }
     }
     let total = total_bytes(entries.len(), payload_bytes);
     for part in payload {
@@ -172,7 +181,7 @@ pub(crate) fn encode<'a>(
     assert_eq!(buffer.len(), total, "padding fills the last block");
     let small = |bytes: usize| u32::try_from(bytes).expect("settings keep batches under 4 GiB");
     put_u32(buffer, 4, MAGIC);
-    put_u16(buffer, 8, VERSION);
+    put_u16(buffer, 8, version);
     put_u16(buffer, 10, header.flags);
     put_u32(buffer, 12, small(entries.len()));
     put_u64(buffer, 16, header.journal);
@@ -199,6 +208,7 @@ fn encode_entry(entry: &Entry) -> [u8; ENTRY_BYTES] {
         Kind::Seal => 3,
         Kind::Trim => 4,
         Kind::Delete => 5,
+        Kind::Forget => 6,
     };
     put_u64(&mut bytes, 16, entry.first);
     put_i64(&mut bytes, 24, entry.arrival.as_millis());
@@ -216,6 +226,7 @@ fn decode_entry(bytes: &[u8]) -> Result<Entry, &'static str> {
         3 => Kind::Seal,
         4 => Kind::Trim,
         5 => Kind::Delete,
+        6 => Kind::Forget,
         _ => return Err("a directory entry of an unknown kind"),
     };
     if get_u64(bytes, 48) != 0 {
@@ -425,6 +436,20 @@ mod tests {
         }
         assert_eq!(&buffer[..], &expected[..]);
         assert_eq!(sum, 0xb334_11ad, "the checksum of these very bytes");
+    }
+
+    #[test]
+    fn a_batch_that_forgets_is_of_version_2() {
+        let shard = ShardKey { stream: StreamId(5), shard: ShardIndex(1) };
+        let entries = [Kind::Seal, Kind::Forget].map(|kind| Entry::mark(kind, shard, 12, Timestamp::ZERO));
+        let mut buffer = AlignedBuffer::with_capacity(total_bytes(2, 0));
+        encode(&header(), &entries, std::iter::empty(), &mut buffer);
+        assert_eq!(&buffer[4..10], b"TWB1\x02\0");
+        assert_eq!(&buffer[160..180], &[5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 6, 0, 0, 0, 12, 0, 0, 0]);
+        let found = decode(&buffer, header().journal).expect("it was just encoded");
+        check_runs(&buffer, &found).expect("it was just encoded");
+        let batch = Batch::new(LogPoint::ORIGIN, buffer.to_vec().into(), found.entries);
+        assert_eq!(batch.entries().map(|(entry, _)| entry).collect::<Vec<_>>(), entries);
     }
 
     #[test]

@@ -131,9 +131,10 @@ pub async fn check(disk: &dyn Disk) -> Result<Checked, OpenError> {
         checked.batches = replay.batches.len() as u64;
         checked.head = replay.head.position;
         match recovery::rebuild_shards(&manifest, &replay.batches, chunks) {
-            Ok((shards, _)) => {
-                checked.shards = shards.len() as u64;
-                checked.tails = Some(shards.iter().map(|shard| (shard.key, shard.state().tail)).collect());
+            Ok(rebuilt) => {
+                checked.shards = rebuilt.shards.len() as u64;
+                let tails = rebuilt.shards.iter().map(|shard| (shard.key, shard.state().tail));
+                checked.tails = Some(tails.collect());
             }
             Err(error) => checked.damage(error)?,
         }

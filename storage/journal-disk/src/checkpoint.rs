@@ -18,9 +18,11 @@ use crate::manifest::{Manifest, SegmentRow, ShardRow, StreamRow};
 
 /// `TWCP` in the file.
 const MAGIC: u32 = u32::from_le_bytes(*b"TWCP");
-/// The format written here, and the latest that is read. Since version 2 a chunk may begin at the next block instead
-/// of right behind the one before it: nothing else tells a program of version 1 that it cannot read such segments.
-const VERSION: u32 = 2;
+/// The latest format that is read. Since version 3 segments may hold chunks of shards that were forgotten…
+const VERSION: u32 = 3;
+/// …and as long as none was, the one before is written. Since it a chunk may begin at the next block instead of right
+/// behind the one before it. Nothing else tells a program of an earlier version that it cannot read such segments.
+const VERSION_2: u32 = 2;
 const HEADER_BYTES: usize = 128;
 const SHARD_BYTES: usize = 48;
 const STREAM_BYTES: usize = 16;
@@ -62,6 +64,7 @@ pub(crate) fn encode(manifest: &Manifest, journal: u64) -> Vec<u8> {
         let mut cells = [0; STREAM_BYTES];
         put_u64(&mut cells, 0, id.0);
         put_u32(&mut cells, 8, stream.next_segment);
+        put_u32(&mut cells, 12, stream.forgotten_before);
         bytes.extend_from_slice(&cells);
     }
     for (id, stream) in &manifest.streams {
@@ -95,7 +98,8 @@ pub(crate) fn encode(manifest: &Manifest, journal: u64) -> Vec<u8> {
         start = end;
     }
     put_u32(&mut bytes, 4, MAGIC);
-    put_u32(&mut bytes, 8, VERSION);
+    let has_forgotten = manifest.streams.values().any(|stream| stream.forgotten_before > 0);
+    put_u32(&mut bytes, 8, if has_forgotten { VERSION } else { VERSION_2 });
     put_u64(&mut bytes, 16, journal);
     put_u64(&mut bytes, 24, manifest.number);
     put_u64(&mut bytes, 32, total as u64);
@@ -164,7 +168,8 @@ pub(crate) fn decode(path: &str, bytes: &[u8], journal: u64, number: u64) -> Res
         manifest.shards.insert(shard, row);
     }
     for cells in parts[1].chunks_exact(STREAM_BYTES) {
-        let row = StreamRow { next_segment: get_u32(cells, 8), ..StreamRow::default() };
+        let (next_segment, forgotten_before) = (get_u32(cells, 8), get_u32(cells, 12));
+        let row = StreamRow { next_segment, forgotten_before, ..StreamRow::default() };
         manifest.streams.insert(StreamId(get_u64(cells, 0)), row);
     }
     for cells in parts[2].chunks_exact(SEGMENT_BYTES) {
@@ -249,7 +254,7 @@ mod tests {
             misdated: Some(Timestamp::from_millis(22)),
         };
         let segments = [(8, segment)].into();
-        manifest.streams.insert(StreamId(7), StreamRow { next_segment: 9, segments });
+        manifest.streams.insert(StreamId(7), StreamRow { next_segment: 9, forgotten_before: 0, segments });
         manifest.tombstones.insert(StreamId(6), 3);
         manifest
     }
@@ -296,6 +301,15 @@ mod tests {
         let sum = sum_behind_first_field(&expected[..128]);
         put_u32(&mut expected, 0, sum);
         assert_eq!(decode("c", &expected, 0x0102, 17).expect("it is whole"), sample());
+    }
+
+    #[test]
+    fn what_was_forgotten_makes_it_version_3() {
+        let mut manifest = sample();
+        manifest.streams.get_mut(&StreamId(7)).expect("it is there").forgotten_before = 5;
+        let bytes = encode(&manifest, 0x0102);
+        assert_eq!((bytes[8], &bytes[176..192]), (3, &[7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0, 0, 0][..]));
+        assert_eq!(decode("c", &bytes, 0x0102, 17).expect("it is whole"), manifest);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! nobody knows what the disk holds then (a second sync would lie), and the next start finds out.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(crate) struct Committer {
     /// The slot that the head is in; `None` before a journal's first batch.
     slot: Option<Arc<Slot>>,
     places: FxHashMap<ShardKey, Place>,
+    /// Shards with lower indexes than these are not opened: they may have been there, and were forgotten.
+    forgotten_before: FxHashMap<StreamId, u32>,
     /// Taken from the queue and not placed yet.
     pending: VecDeque<Request>,
     /// The newest batch with entries was followed by another.
@@ -101,8 +104,10 @@ impl Committer {
         head: LogPoint,
         slot: Option<Arc<Slot>>,
         places: FxHashMap<ShardKey, Place>,
+        forgotten_before: FxHashMap<StreamId, u32>,
     ) -> Self {
-        Committer { engine, epoch, head, slot, places, pending: VecDeque::new(), confirmed: true }
+        let pending = VecDeque::new();
+        Committer { engine, epoch, head, slot, places, forgotten_before, pending, confirmed: true }
     }
 
     /// Whether the first batch of this epoch has a place without anything being drained first.
@@ -279,9 +284,8 @@ impl Committer {
                 draft.answers.push(Answer::Append(reply, outcomes));
             }
             Request::Open { stream, shards, reply } => {
-                if self.tombstones().contains(&stream) {
-                    let shard = shards.first().map_or(ShardIndex(0), |(shard, _)| *shard);
-                    let reason = NotAppliedReason::UnknownShard(ShardKey { stream, shard });
+                if let Some(refused) = self.refused_to_open(stream, &shards) {
+                    let reason = NotAppliedReason::UnknownShard(refused);
                     let request = Request::Open { stream, shards, reply };
                     draft.answers.push(Answer::Refused(request, AppendError::NotApplied(reason)));
                     return;
@@ -330,6 +334,20 @@ impl Committer {
                 }
                 draft.answers.push(Answer::Done(reply));
             }
+            Request::Forget { shards, reply } => {
+                for key in shards {
+                    let Some(place) = self.places.get(&key) else { continue };
+                    // By what readers see: a trim in the same batch comes too late.
+                    if !place.sealed || place.shard.state().tail.trimmed < place.next {
+                        continue;
+                    }
+                    let Place { shard, next, .. } = self.places.remove(&key).expect("just found");
+                    let before = self.forgotten_before.entry(key.stream).or_default();
+                    *before = (*before).max(key.shard.0.saturating_add(1));
+                    draft.push(Entry::mark(Kind::Forget, key, next, now), Change::Gone(vec![shard]));
+                }
+                draft.answers.push(Answer::Done(reply));
+            }
             Request::Delete { stream, reply } => {
                 let keys: Vec<ShardKey> =
                     self.places.keys().copied().filter(|key| key.stream == stream).collect();
@@ -337,6 +355,7 @@ impl Committer {
                     let gone =
                         keys.iter().map(|key| self.places.remove(key).expect("just found").shard).collect();
                     self.tombstones().insert(stream);
+                    self.forgotten_before.remove(&stream);
                     let key = ShardKey { stream, shard: ShardIndex(0) };
                     draft.push(Entry::mark(Kind::Delete, key, 0, now), Change::Gone(gone));
                 }
@@ -347,6 +366,17 @@ impl Committer {
 
     fn tombstones(&self) -> MutexGuard<'_, FxHashSet<StreamId>> {
         self.engine.tombstones.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of these shards that must not be opened.
+    fn refused_to_open(&self, stream: StreamId, shards: &[(ShardIndex, Timestamp)]) -> Option<ShardKey> {
+        if self.tombstones().contains(&stream) {
+            let shard = shards.first().map_or(ShardIndex(0), |(shard, _)| *shard);
+            return Some(ShardKey { stream, shard });
+        }
+        let before = *self.forgotten_before.get(&stream)?;
+        let mut keys = shards.iter().map(|&(shard, _)| ShardKey { stream, shard });
+        keys.find(|key| key.shard.0 < before && !self.places.contains_key(key))
     }
 
     fn place_append(&mut self, append: &Append, now: Timestamp, draft: &mut Draft) -> Vec<RunOutcome> {
@@ -476,14 +506,17 @@ impl Committer {
                     shard.state().trim(entry.first);
                     self.engine.tidy_later(entry.shard.stream);
                 }
-                (Kind::Delete, Change::Gone(shards)) => {
+                (Kind::Delete | Kind::Forget, Change::Gone(shards)) => {
+                    if entry.kind == Kind::Forget {
+                        self.engine.shards_forgotten.fetch_add(1, Ordering::Relaxed);
+                    }
                     for shard in shards {
                         self.engine.shards.remove(shard.key);
                         shard.state().delete();
                     }
                     self.engine.tidy_later(entry.shard.stream);
                 }
-                _ => unreachable!("a deletion, and nothing else, makes shards go"),
+                _ => unreachable!("only what is deleted or forgotten makes shards go"),
             }
         }
     }

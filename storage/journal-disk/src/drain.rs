@@ -51,7 +51,7 @@ struct TakenShard {
     key: ShardKey,
     row: ShardRow,
     runs: u32,
-    /// Its stream was deleted in this round: nothing of it is written.
+    /// Its stream was deleted in this round, or it was forgotten: nothing of it is written.
     is_gone: bool,
 }
 
@@ -171,9 +171,14 @@ fn take_entry(
             round.next.apply(entry, position).expect(FOLLOWS);
             taken.look_again(entry.shard, &round.next);
         }
+        Kind::Forget => {
+            taken.put_back(entry.shard, &mut round.next);
+            round.next.apply(entry, position).expect(FOLLOWS);
+            taken.forget_shard(entry.shard);
+        }
         Kind::Delete => {
             let stream = entry.shard.stream;
-            taken.forget(stream);
+            taken.forget_stream(stream);
             round.next.apply(entry, position).expect(FOLLOWS);
             if let Some(row) = round.next.streams.remove(&stream) {
                 for (number, segment) in row.segments {
@@ -229,8 +234,15 @@ impl TakenShards {
         }
     }
 
+    /// The shard is gone.
+    fn forget_shard(&mut self, key: ShardKey) {
+        if let Some(place) = self.places.remove(&key) {
+            self.shards[place as usize].is_gone = true;
+        }
+    }
+
     /// The stream is gone.
-    fn forget(&mut self, stream: StreamId) {
+    fn forget_stream(&mut self, stream: StreamId) {
         for shard in self.shards.iter_mut().filter(|shard| shard.key.stream == stream) {
             shard.is_gone = true;
             self.places.remove(&shard.key);

@@ -57,7 +57,7 @@ pub(crate) struct Engine {
     /// Rings when the ring is short of free slots.
     pub(crate) slot_wanted: Notify,
     pub(crate) phase: watch::Sender<Phase>,
-    /// Streams that were deleted or trimmed since the last look: there may be files to remove.
+    /// Streams that were deleted or trimmed, or had shards forgotten, since the last look: there may be files to remove.
     pub(crate) to_tidy: Mutex<BTreeSet<StreamId>>,
     /// Deleted streams whose ids must not be opened again.
     pub(crate) tombstones: Mutex<FxHashSet<StreamId>>,
@@ -80,6 +80,8 @@ pub(crate) struct Engine {
     pub(crate) segments_rolled: AtomicU64,
     /// …and that were removed because all in them was too old.
     pub(crate) segments_expired: AtomicU64,
+    /// Shards since the start that were forgotten.
+    pub(crate) shards_forgotten: AtomicU64,
 }
 
 impl Engine {

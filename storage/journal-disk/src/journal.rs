@@ -23,7 +23,7 @@ use crate::maintenance::Maintenance;
 use crate::merge::MergeDesk;
 use crate::queue::{Queue, Reply, Request};
 use crate::reader::{self, LoadError, Readers};
-use crate::recovery::{self, Recovered};
+use crate::recovery::{self, Rebuilt, Recovered};
 use crate::retention::Retention;
 use crate::ring::Ring;
 use crate::segment::SegmentName;
@@ -71,6 +71,8 @@ pub struct Figures {
     pub segments_rolled: u64,
     /// Segments that were removed since the start because all in them was too old.
     pub segments_expired: u64,
+    /// Shards that were forgotten since the start.
+    pub shards_forgotten: u64,
     /// The wall clock jumped ahead: nothing expires until [`DiskJournal::confirm_clock`] or until it ran on evenly.
     pub expiry_paused: bool,
     /// Stored chunks that were re-read since the start.
@@ -94,8 +96,8 @@ impl DiskJournal {
     ) -> Result<DiskJournal, OpenError> {
         settings.check()?;
         let recovered = recovery::recover(&*disk, &*clock, &*random, &settings).await?;
-        let Recovered { journal, superblocks, manifest, slots, head, batches, shards, tombstones } =
-            recovered;
+        let Recovered { journal, superblocks, manifest, slots, head, batches, rebuilt } = recovered;
+        let Rebuilt { shards, tombstones, forgotten_before } = rebuilt;
         let (epoch, remembered) = (superblocks.current().epoch, superblocks.current().wall);
         let current = (head.generation > 0).then_some(head.slot);
         let slot = current.map(|index| Arc::clone(&slots[index as usize].0));
@@ -133,13 +135,14 @@ impl DiskJournal {
             chunks_damaged: AtomicU64::new(0),
             segments_rolled: AtomicU64::new(0),
             segments_expired: AtomicU64::new(0),
+            shards_forgotten: AtomicU64::new(0),
             journal,
             settings,
             disk,
             clock,
         });
         let mut maintenance = Maintenance::new(Arc::clone(&engine), manifest, remembered);
-        let mut committer = Committer::new(Arc::clone(&engine), epoch, head, slot, places);
+        let mut committer = Committer::new(Arc::clone(&engine), epoch, head, slot, places, forgotten_before);
         if !committer.has_room() {
             // The crash came when the ring was full. What it holds was synced, so that it may be drained.
             maintenance.make_room().await?;
@@ -179,6 +182,7 @@ impl DiskJournal {
             ring_wraps: ring.wraps,
             segments_rolled: self.engine.segments_rolled.load(Ordering::Relaxed),
             segments_expired: self.engine.segments_expired.load(Ordering::Relaxed),
+            shards_forgotten: self.engine.shards_forgotten.load(Ordering::Relaxed),
             expiry_paused: self.engine.doubts_clock(),
             chunks_scrubbed: self.engine.chunks_scrubbed.load(Ordering::Relaxed),
             chunks_damaged: self.engine.chunks_damaged.load(Ordering::Relaxed),
@@ -391,6 +395,16 @@ impl Journal for DiskJournal {
         Box::pin(async move {
             for part in shards.chunks(self.engine.settings.entries_per_request_max()) {
                 self.ask(|reply| Request::Trim { shards: part.to_vec(), reply }).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>> {
+        let shards = shards.to_vec();
+        Box::pin(async move {
+            for part in shards.chunks(self.engine.settings.entries_per_request_max()) {
+                self.ask(|reply| Request::Forget { shards: part.to_vec(), reply }).await?;
             }
             Ok(())
         })

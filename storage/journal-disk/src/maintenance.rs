@@ -562,13 +562,17 @@ impl Maintenance {
     /// Where the shards must be trimmed to when these segments go.
     ///
     /// Every shard of their streams is looked at, also those whose trim the manifest does not know of yet: the
-    /// removed chunks must not be missed by the next start.
+    /// removed chunks must not be missed by the next start. Of one that was forgotten (which the manifest may not know
+    /// of yet either) everything was trimmed.
     fn ends_of(&self, removed: &[SegmentName]) -> Vec<(ShardKey, u64)> {
         let mut ends = Vec::new();
         let streams: BTreeSet<StreamId> = removed.iter().map(|segment| segment.stream).collect();
         for stream in streams {
             for (&key, row) in self.manifest.shards.range(shards_of(stream)) {
-                let Some(shard) = self.engine.shards.get(key) else { continue };
+                let Some(shard) = self.engine.shards.get(key) else {
+                    ends.push((key, row.next));
+                    continue;
+                };
                 let state = shard.state();
                 let removed = removed.iter().filter(|segment| segment.stream == stream);
                 let end = removed.filter_map(|segment| state.end_in(segment)).max().unwrap_or(0);

@@ -61,6 +61,9 @@ impl ShardRow {
 pub(crate) struct StreamRow {
     /// The next segment's number; never used before.
     pub(crate) next_segment: u32,
+    /// Shards with a lower index that do not exist were forgotten, or are never made. Segments may hold chunks of
+    /// them, which mean nothing.
+    pub(crate) forgotten_before: u32,
     /// By number. At most the last one is open.
     pub(crate) segments: BTreeMap<u32, SegmentRow>,
 }
@@ -144,6 +147,12 @@ impl Manifest {
         row.is_some_and(|row| row.revision == segment.revision)
     }
 
+    /// Whether a shard was forgotten: what segments hold of it means nothing.
+    pub(crate) fn has_forgotten(&self, key: ShardKey) -> bool {
+        let row = self.streams.get(&key.stream);
+        row.is_some_and(|row| key.shard.0 < row.forgotten_before) && !self.shards.contains_key(&key)
+    }
+
     /// Takes in what an entry of batch `position` does to the shards. Records themselves go into segments by other
     /// means. `Err` when the entry does not follow from what was before: the log is damaged or we have a bug.
     pub(crate) fn apply(&mut self, entry: &Entry, position: u64) -> Result<(), &'static str> {
@@ -157,6 +166,9 @@ impl Manifest {
             return Ok(());
         }
         if entry.kind == Kind::Open {
+            if self.has_forgotten(entry.shard) {
+                return Err("a shard that was forgotten is opened");
+            }
             return match self.shards.insert(entry.shard, ShardRow::opened(entry.not_before())) {
                 None => Ok(()),
                 Some(_) => Err("a shard is opened twice"),
@@ -178,6 +190,17 @@ impl Manifest {
                     return Err("a trim past the shard's end");
                 }
                 row.trimmed = row.trimmed.max(entry.first);
+            }
+            Kind::Forget => {
+                // Its trim point may lie behind what readers saw: segments that are removed trim, too.
+                if !row.sealed || entry.first != row.next {
+                    return Err("a shard is forgotten that is not sealed, or elsewhere than at its end");
+                }
+                self.shards.remove(&entry.shard);
+                let stream = self.streams.entry(entry.shard.stream).or_default();
+                // The highest index there is, is never given.
+                let behind = entry.shard.shard.0.saturating_add(1);
+                stream.forgotten_before = stream.forgotten_before.max(behind);
             }
             Kind::Open | Kind::Delete => unreachable!("handled above"),
         }
@@ -226,6 +249,15 @@ mod tests {
         check_applies(&[open, records(0, 3, 5), mark(Kind::Trim, 3)], Ok(()));
         check_applies(&[open, mark(Kind::Trim, 1)], Err("a trim past the shard's end"));
         check_applies(&[open, mark(Kind::Delete, 0), open], Ok(()));
+        let forget = |first| mark(Kind::Forget, first);
+        check_applies(&[open, records(0, 3, 5), mark(Kind::Seal, 3), forget(3)], Ok(()));
+        let too_early = Err("a shard is forgotten that is not sealed, or elsewhere than at its end");
+        check_applies(&[open, forget(0)], too_early);
+        check_applies(&[open, records(0, 3, 5), mark(Kind::Seal, 3), forget(0)], too_early);
+        let sealed = mark(Kind::Seal, 0);
+        let gone = Err("an entry for a shard that does not exist");
+        check_applies(&[open, sealed, forget(0), sealed], gone);
+        check_applies(&[open, sealed, forget(0), open], Err("a shard that was forgotten is opened"));
     }
 
     const HOUR: Duration = Duration::from_secs(3600);

@@ -18,6 +18,7 @@ pub(crate) enum Request {
     Open { stream: StreamId, shards: Vec<(ShardIndex, Timestamp)>, reply: Reply<()> },
     Seal { shards: Vec<ShardKey>, reply: Reply<Vec<Offset>> },
     Trim { shards: Vec<(ShardKey, Offset)>, reply: Reply<()> },
+    Forget { shards: Vec<ShardKey>, reply: Reply<()> },
     Delete { stream: StreamId, reply: Reply<()> },
 }
 
@@ -29,6 +30,7 @@ impl Request {
             Request::Open { shards, .. } => shards.len(),
             Request::Seal { shards, .. } => shards.len(),
             Request::Trim { shards, .. } => shards.len(),
+            Request::Forget { shards, .. } => shards.len(),
             Request::Delete { .. } => 1,
         }
     }
@@ -52,9 +54,10 @@ impl Request {
         match self {
             Request::Append { reply, .. } => reply.send(Err(error)),
             Request::Seal { reply, .. } => drop(reply.send(Err(error))),
-            Request::Open { reply, .. } | Request::Trim { reply, .. } | Request::Delete { reply, .. } => {
-                drop(reply.send(Err(error)));
-            }
+            Request::Open { reply, .. }
+            | Request::Trim { reply, .. }
+            | Request::Forget { reply, .. }
+            | Request::Delete { reply, .. } => drop(reply.send(Err(error))),
         }
     }
 }
@@ -88,8 +91,8 @@ impl Queue {
 
     /// Queues a request, or gives it back with the reason.
     ///
-    /// Only appends are held to the bound on bytes: seals, trims and deletions are small, and the last two free
-    /// space.
+    /// Only appends are held to the bound on bytes: seals, trims, deletions and what is forgotten are small, and all
+    /// but the first free space.
     pub(crate) fn push(&self, request: Request) -> Result<(), (Request, NotAppliedReason)> {
         let cost = request.cost();
         let mut state = self.state();

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use thalweg_journal::record::are_records;
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::planted::{Bug, is_planted};
@@ -38,10 +39,17 @@ pub(crate) struct Recovered {
     pub(crate) head: LogPoint,
     /// Behind the checkpoint, in order.
     pub(crate) batches: Vec<Arc<Batch>>,
-    /// As of the log's end, published.
+    pub(crate) rebuilt: Rebuilt,
+}
+
+/// The shards as of the log's end, and what must not be opened.
+pub(crate) struct Rebuilt {
+    /// With their runs in memory.
     pub(crate) shards: Vec<Arc<Shard>>,
-    /// Deleted streams as of the log's end.
+    /// Deleted streams.
     pub(crate) tombstones: BTreeSet<StreamId>,
+    /// As in [`StreamRow::forgotten_before`], where there is such a shard.
+    pub(crate) forgotten_before: FxHashMap<StreamId, u32>,
 }
 
 /// Reads everything, decides whether it can be trusted, and makes the recovered state durable under a new epoch.
@@ -109,7 +117,7 @@ pub(crate) async fn recover(
         );
     }
     let mut chunks = load_chunks(disk, journal, &manifest).await?;
-    let (shards, tombstones) = rebuild_shards(&manifest, &replay.batches, &mut chunks)?;
+    let rebuilt = rebuild_shards(&manifest, &replay.batches, &mut chunks)?;
 
     // From here on the disk is changed.
     disk.create_directory(slot::DIRECTORY).await?;
@@ -142,7 +150,7 @@ pub(crate) async fn recover(
         replay.newest.get(index).copied().flatten().or(holds_head.then_some(head.position))
     };
     let slots = slots.into_iter().enumerate().map(|(index, slot)| (slot, newest(index))).collect();
-    Ok(Recovered { journal, superblocks, manifest, slots, head, batches: replay.batches, shards, tombstones })
+    Ok(Recovered { journal, superblocks, manifest, slots, head, batches: replay.batches, rebuilt })
 }
 
 /// The slots among these names.
@@ -251,8 +259,12 @@ pub(crate) fn add_chunks(
     let segment = Arc::new(name);
     for (entry, row) in rows.into_iter().enumerate() {
         let key = ShardKey { stream: name.stream, shard: row.shard };
-        // What is trimmed is no longer whole: segments that held nothing else were removed.
-        if manifest.shards.get(&key).is_some_and(|shard| row.end() <= shard.trimmed) {
+        let is_gone = match manifest.shards.get(&key) {
+            // What is trimmed is no longer whole: segments that held nothing else were removed.
+            Some(shard) => row.end() <= shard.trimmed,
+            None => manifest.has_forgotten(key),
+        };
+        if is_gone {
             continue;
         }
         let neighbours = chunks.entry(key).or_default();
@@ -283,13 +295,14 @@ pub(crate) fn check_ends(chunks: &Chunks, manifest: &Manifest) -> Result<(), Ope
     Ok(())
 }
 
-/// The shards as of the log's end, with their runs in memory.
+/// Takes the batches in.
 pub(crate) fn rebuild_shards(
     manifest: &Manifest,
     batches: &[Arc<Batch>],
     chunks: &mut Chunks,
-) -> Result<(Vec<Arc<Shard>>, BTreeSet<StreamId>), OpenError> {
-    let mut state = Manifest { streams: BTreeMap::new(), ..manifest.clone() };
+) -> Result<Rebuilt, OpenError> {
+    let mut state = manifest.clone();
+    state.streams.values_mut().for_each(|row| row.segments = BTreeMap::new());
     let mut shards: BTreeMap<ShardKey, Arc<Shard>> = BTreeMap::new();
     for (&key, row) in &manifest.shards {
         shards.insert(key, Shard::new(key, row, chunks.remove(&key).unwrap_or_default()));
@@ -318,11 +331,20 @@ pub(crate) fn rebuild_shards(
                 }
                 Kind::Seal => shard(&shards).state().seal(),
                 Kind::Trim => shard(&shards).state().trim(entry.first),
-                Kind::Delete => shards.retain(|key, _| key.stream != entry.shard.stream),
+                Kind::Forget => drop(shards.remove(&entry.shard)),
+                Kind::Delete => {
+                    shards.retain(|key, _| key.stream != entry.shard.stream);
+                    state.streams.remove(&entry.shard.stream);
+                }
             }
         }
     }
-    Ok((shards.into_values().collect(), state.tombstones.into_keys().collect()))
+    let forgotten_before = state.streams.iter().map(|(&stream, row)| (stream, row.forgotten_before));
+    Ok(Rebuilt {
+        shards: shards.into_values().collect(),
+        tombstones: state.tombstones.into_keys().collect(),
+        forgotten_before: forgotten_before.filter(|(_, before)| *before > 0).collect(),
+    })
 }
 
 /// Removes what a crash left behind and nothing points to any more, and cuts open segments to their valid length.

@@ -243,7 +243,7 @@ impl ShardState {
         }
     }
 
-    /// The stream is gone: frees what the shard holds, whoever still holds the shard.
+    /// The stream is gone, or the shard alone: frees what the shard holds, whoever still holds the shard.
     pub(crate) fn delete(&mut self) {
         self.tail.deleted = true;
         self.runs = VecDeque::new();

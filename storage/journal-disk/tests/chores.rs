@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::Machine;
 use support::history::{History, is_throttled, read_all};
 use thalweg_journal::{AppendError, Health, Journal, NotAppliedReason, Read, ReadError, RunOutcome};
-use thalweg_journal_disk::{DiskJournal, Settings};
+use thalweg_journal_disk::{DiskJournal, Settings, check};
 use thalweg_system::disk::DiskErrorKind;
 use thalweg_system::simulated::{Call, CallKind, Crash, SimulatedDisk};
 use thalweg_system::{Clock, Disk};
@@ -378,6 +378,107 @@ fn a_deleted_streams_files_go_and_its_id_stays_taken() {
         scene.restart(Some(Crash::PowerNothing)).await;
         assert_eq!(scene.journal.shards().len(), 1, "it does not come back");
     });
+}
+
+/// Its neighbours' segments hold its records for as long as they live.
+#[test]
+fn what_is_left_of_a_forgotten_shard_harms_nothing() {
+    in_scene(Settings::tiny(), 12, |mut scene| async move {
+        for _ in 0..60 {
+            for index in 0..12 {
+                scene.put(shard(index), 1, 150).await;
+            }
+        }
+        let expected = read_all(&*scene.journal, shard(0)).await.expect("it can be read");
+        let mut watch = scene.journal.watch(shard(1)).expect("it exists");
+        let ends = scene.journal.seal(&[shard(1)]).await.expect("it takes writes");
+        scene.journal.trim(&[(shard(1), ends[0])]).await.expect("it takes writes");
+        scene.journal.forget_shards(&[shard(1)]).await.expect("it takes writes");
+        assert!(watch.current().deleted, "who watches it knows");
+        assert_eq!(scene.journal.figures().shards_forgotten, 1);
+        let segments = scene.segments(STREAM);
+        assert!(segments > 1, "its neighbours are in there");
+        for crash in [Some(Crash::PowerNothing), Some(Crash::Process), None, Some(Crash::PowerEverything)] {
+            scene.restart(crash).await;
+            let shards: Vec<_> = scene.journal.shards().into_iter().map(|(key, _)| key.shard.0).collect();
+            assert_eq!(shards, [&[0][..], &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11]].concat());
+            for index in [0, 1] {
+                let opened = scene.journal.open_shards(STREAM, &[ShardIndex(index)]).await;
+                assert_eq!(opened.is_ok(), index == 0, "none is made again");
+            }
+            let found = read_all(&*scene.journal, shard(0)).await.expect("it can be read");
+            assert!(found == expected, "shard 0 holds what it held");
+        }
+        // Drained, rewritten with larger chunks, and read anew without indexes: it stays forgotten.
+        scene.fill(shard(2), 60_000).await;
+        let rewritten =
+            |scene: &Scene| scene.machine.disk.files().iter().any(|file| file.ends_with("-1.seg"));
+        scene.until("a segment is rewritten", rewritten).await;
+        scene.restart(None).await;
+        let checked = check(&scene.machine.disk).await.expect("the disk works");
+        assert!(checked.damage.is_empty(), "{:?}", checked.damage);
+        scene.journal.shutdown().await;
+        for file in scene.machine.disk.files().iter().filter(|file| file.ends_with(".idx")) {
+            scene.machine.disk.remove(file);
+        }
+        scene.journal = scene.machine.open().await;
+        let found = read_all(&*scene.journal, shard(0)).await.expect("it can be read");
+        assert!(found == expected, "shard 0 holds what it held");
+        // The last of its neighbours' segments take it with them.
+        let ends: Vec<_> = scene.journal.shards().into_iter().map(|(key, tail)| (key, tail.next)).collect();
+        scene.journal.trim(&ends).await.expect("it takes writes");
+        scene.until("nothing is left", |scene| scene.segments(STREAM) == 0).await;
+        scene.restart(Some(Crash::PowerNothing)).await;
+        assert_eq!(scene.put(shard(0), 1, 10).await.0, ends[0].1, "offsets go on");
+        let opened = scene.journal.open_shards(STREAM, &[ShardIndex(1)]).await;
+        assert!(opened.is_err(), "nor is it made again when nothing is left of it");
+    });
+}
+
+/// A shard is forgotten while some of its records still wait to be drained: the segments with the older ones may go before
+/// the younger ones come into others, and a crash comes in between.
+#[test]
+fn a_shard_may_be_forgotten_before_it_is_drained() {
+    for call in (1..80).step_by(3) {
+        let settings = Settings {
+            undrained_bytes_max: 200 * 1024,
+            drain_start_bytes: 100 * 1024,
+            drain_bytes_max: 8 * 1024,
+            segment_bytes_max: 24 * 1024,
+            merge_bytes_per_second: 0,
+            ring_bytes_max: 512 * 1024,
+            ..Settings::tiny()
+        };
+        in_scene(settings, 2, |mut scene| async move {
+            // A segment with both, then some with shard 1 alone, then what is not drained.
+            scene.fill(shard(0), 8_000).await;
+            scene.fill(shard(1), 130_000).await;
+            scene.until("enough is drained", |scene| scene.segments(STREAM) > 1).await;
+            scene.fill(shard(1), 40_000).await;
+            let segments = scene.segments(STREAM);
+            assert!(scene.journal.figures().undrained_bytes > 30_000, "the rest is not drained");
+            let ends = scene.journal.seal(&[shard(1)]).await.expect("it takes writes");
+            scene.journal.trim(&[(shard(1), ends[0])]).await.expect("it takes writes");
+            scene.journal.forget_shards(&[shard(1)]).await.expect("it takes writes");
+            scene.until("its segments go", |scene| scene.segments(STREAM) < segments).await;
+            scene.machine.disk.stop_at_call(call);
+            for _ in 0..80 {
+                let append = scene.history.append_for(&[(shard(0), 2)], 500);
+                drop(scene.journal.append(append).await);
+                if scene.machine.disk.is_stopped() {
+                    break;
+                }
+                scene.wait(Duration::from_millis(10)).await;
+            }
+            scene.restart(Some(Crash::PowerEverything)).await;
+            for crash in [None, Some(Crash::PowerNothing)] {
+                let shards: Vec<_> = scene.journal.shards().into_iter().map(|(key, _)| key.shard.0).collect();
+                assert_eq!(shards, [0], "at call {call}");
+                assert!(scene.count(shard(0)).await >= 16, "at call {call}");
+                scene.restart(crash).await;
+            }
+        });
+    }
 }
 
 #[test]

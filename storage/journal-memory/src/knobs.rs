@@ -53,7 +53,7 @@ pub struct UnknownOutcomes {
     pub seed: u64,
     /// Of a thousand appends, so many.
     pub appends_per_thousand: u32,
-    /// Of a thousand other writing operations (open, seal, trim, delete), so many.
+    /// Of a thousand other writing operations (open, seal, trim, forget, delete), so many.
     pub changes_per_thousand: u32,
 }
 

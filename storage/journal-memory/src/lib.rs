@@ -162,6 +162,11 @@ impl Journal for MemoryJournal {
         Box::pin(self.submit_and_wait(|reply| Operation::Trim { shards, reply }))
     }
 
+    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>> {
+        let shards = shards.to_vec();
+        Box::pin(self.submit_and_wait(|reply| Operation::ForgetShards { shards, reply }))
+    }
+
     fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>> {
         Box::pin(self.submit_and_wait(move |reply| Operation::DeleteStream { stream, reply }))
     }

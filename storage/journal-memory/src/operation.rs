@@ -18,6 +18,7 @@ pub(crate) enum Operation {
     OpenShards { shards: Vec<(ShardKey, Timestamp)>, reply: Reply<()> },
     Seal { shards: Vec<ShardKey>, reply: Reply<Vec<Offset>> },
     Trim { shards: Vec<(ShardKey, Offset)>, reply: Reply<()> },
+    ForgetShards { shards: Vec<ShardKey>, reply: Reply<()> },
     DeleteStream { stream: StreamId, reply: Reply<()> },
 }
 
@@ -73,6 +74,7 @@ impl Operation {
             Operation::Seal { reply, .. } => drop(reply.take()),
             Operation::OpenShards { reply, .. }
             | Operation::Trim { reply, .. }
+            | Operation::ForgetShards { reply, .. }
             | Operation::DeleteStream { reply, .. } => drop(reply.take()),
         }
     }
@@ -88,6 +90,7 @@ impl Operation {
             Operation::Seal { reply, .. } => answer(reply, Err(error.clone())),
             Operation::OpenShards { reply, .. }
             | Operation::Trim { reply, .. }
+            | Operation::ForgetShards { reply, .. }
             | Operation::DeleteStream { reply, .. } => answer(reply, Err(error.clone())),
         }
     }

@@ -116,7 +116,7 @@ impl Shard {
         }
     }
 
-    /// Tells the watchers that this is the end.
+    /// Tells the watchers that this is the end: the stream was deleted, or the shard forgotten.
     pub(crate) fn delete(mut self) {
         self.tail.deleted = true;
         self.publish();

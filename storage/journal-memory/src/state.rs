@@ -20,6 +20,8 @@ const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct State {
     /// Ordered, so that a stream's shards are neighbours.
     shards: BTreeMap<ShardKey, Shard>,
+    /// No shards before these indexes are made.
+    forgotten_before: FxHashMap<StreamId, u32>,
     retentions: FxHashMap<StreamId, Duration>,
     expiry: ExpiryTime,
     /// When expiry last looked, in monotonic time.
@@ -33,6 +35,7 @@ impl State {
     pub(crate) fn new(unknown: Option<UnknownOutcomes>) -> Self {
         State {
             shards: BTreeMap::new(),
+            forgotten_before: FxHashMap::default(),
             retentions: FxHashMap::default(),
             expiry: ExpiryTime::default(),
             expired_at: None,
@@ -104,12 +107,7 @@ impl State {
                     reply.send(Ok(outcomes));
                 }
             }
-            Operation::OpenShards { shards, reply } => {
-                for (shard, not_before) in shards {
-                    self.shards.entry(shard).or_insert_with(|| Shard::new(not_before));
-                }
-                answer(reply, Ok(()));
-            }
+            Operation::OpenShards { shards, reply } => answer(reply, self.open(shards)),
             Operation::Seal { shards, reply } => answer(reply, self.seal(&shards)),
             Operation::Trim { shards, reply } => {
                 for (key, before) in shards {
@@ -119,15 +117,45 @@ impl State {
                 }
                 answer(reply, Ok(()));
             }
+            Operation::ForgetShards { shards, reply } => {
+                shards.into_iter().for_each(|key| self.forget(key));
+                answer(reply, Ok(()));
+            }
             Operation::DeleteStream { stream, reply } => {
                 let keys: Vec<ShardKey> = self.shards.range(shards_of(stream)).map(|(&key, _)| key).collect();
                 for key in keys {
                     self.shards.remove(&key).expect("it was there just now").delete();
                 }
+                self.forgotten_before.remove(&stream);
                 self.retentions.remove(&stream);
                 answer(reply, Ok(()));
             }
         }
+    }
+
+    fn open(&mut self, shards: Vec<(ShardKey, Timestamp)>) -> Result<(), AppendError> {
+        let is_refused = |(key, _): &&(ShardKey, Timestamp)| {
+            let forgotten_before = self.forgotten_before.get(&key.stream);
+            forgotten_before.is_some_and(|before| key.shard.0 < *before) && !self.shards.contains_key(key)
+        };
+        if let Some(&(refused, _)) = shards.iter().find(is_refused) {
+            return Err(AppendError::NotApplied(NotAppliedReason::UnknownShard(refused)));
+        }
+        for (key, not_before) in shards {
+            self.shards.entry(key).or_insert_with(|| Shard::new(not_before));
+        }
+        Ok(())
+    }
+
+    /// Forgets a shard if nothing is left of it and nothing will follow.
+    fn forget(&mut self, key: ShardKey) {
+        let tail = self.shards.get(&key).map(Shard::tail);
+        if tail.is_none_or(|tail| !tail.sealed || tail.trimmed < tail.next) {
+            return;
+        }
+        self.shards.remove(&key).expect("it was there just now").delete();
+        let before = self.forgotten_before.entry(key.stream).or_default();
+        *before = (*before).max(key.shard.0.saturating_add(1));
     }
 
     fn seal(&mut self, keys: &[ShardKey]) -> Result<Vec<Offset>, AppendError> {

@@ -76,6 +76,7 @@ async fn check(harness: &Memory) {
             "unanswered_appends_are_there_whole_or_not_at_all",
             "offsets_are_never_reused_after_a_full_trim",
             "arrival_times_never_decrease_across_starts",
+            "a_forgotten_shard_stays_forgotten",
             "a_deleted_stream_stays_deleted",
             "many_starts_lose_nothing",
             "random_operations_and_starts_match_the_model",

@@ -42,6 +42,9 @@ enum Fault {
     SealsKnownBesideUnknown,
     TrimDoesNothing,
     TrimIsOneTooFar,
+    ForgetDoesNothing,
+    ForgetsWhatIsThere,
+    ForgetsWhatIsOpen,
     DeleteDoesNothing,
     RetentionIsHalf,
     // Starts
@@ -49,6 +52,7 @@ enum Fault {
     LosesSeals,
     ReusesOffsetsAfterFullTrim,
     BringsDeletedBack,
+    BringsForgottenBack,
     // Trouble
     AppliesHalfOfUnknown,
     AppliesUnknownTwice,
@@ -121,6 +125,14 @@ impl Instance for FaultyInstance {
                             inner.open_shards(key.stream, &[key.shard]).await.expect("it takes writes");
                         }
                     }
+                }
+                Fault::BringsForgottenBack => {
+                    let of_stream = |key: &ShardKey| key.stream == StreamId(1);
+                    let last = inner.shards().into_iter().map(|(key, _)| key).rfind(of_stream);
+                    if let Some(last) = last {
+                        copy_unsealed(inner, last).await;
+                    }
+                    inner.open_shards(StreamId(1), &[ShardIndex(0)]).await.expect("it takes writes");
                 }
                 Fault::BringsDeletedBack => {
                     inner.open_shards(StreamId(1), &[ShardIndex(0)]).await.expect("it takes writes");
@@ -270,6 +282,26 @@ impl Journal for Faulty {
         })
     }
 
+    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>> {
+        let shards = shards.to_vec();
+        Box::pin(async move {
+            match self.fault {
+                Fault::ForgetDoesNothing => return Ok(()),
+                Fault::ForgetsWhatIsThere => {
+                    let ends: Vec<_> = shards.iter().map(|&key| (key, Offset::MAX)).collect();
+                    self.inner.trim(&ends).await?;
+                }
+                Fault::ForgetsWhatIsOpen => {
+                    let open: Vec<_> =
+                        shards.iter().filter(|key| self.inner.tail(**key).is_ok()).copied().collect();
+                    self.inner.seal(&open).await?;
+                }
+                _ => {}
+            }
+            self.inner.forget_shards(&shards).await
+        })
+    }
+
     fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>> {
         if self.fault == Fault::DeleteDoesNothing {
             return Box::pin(async { Ok(()) });
@@ -408,6 +440,10 @@ async fn every_fault_is_noticed() {
         (Fault::TrimDoesNothing, "trimming_only_goes_forward"),
         (Fault::TrimDoesNothing, "a_read_below_the_trim_point"),
         (Fault::TrimIsOneTooFar, "trimming_only_goes_forward"),
+        (Fault::ForgetDoesNothing, "a_forgotten_shard_is_gone"),
+        (Fault::ForgetsWhatIsThere, "a_forgotten_shard_is_gone"),
+        (Fault::ForgetsWhatIsOpen, "a_forgotten_shard_is_gone"),
+        (Fault::BringsForgottenBack, "a_forgotten_shard_stays_forgotten"),
         (Fault::DeleteDoesNothing, "a_deleted_stream_is_gone"),
         (Fault::DeleteDoesNothing, "what_is_not_there_is_an_unknown_shard"),
         (Fault::RetentionIsHalf, "retention_takes_nothing_too_early"),

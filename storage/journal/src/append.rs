@@ -69,7 +69,7 @@ pub enum NotAppliedReason {
     /// The queue, the backlog or the disk is full: later, again.
     #[error("the journal takes no more for now: {0}")]
     Throttled(String),
-    /// There is no such shard (any more), so that it cannot be sealed. Appends say this run by run.
+    /// There is no such shard (any more), so that it cannot be sealed, or opened again. Appends say this run by run.
     #[error("there is no shard {0}")]
     UnknownShard(ShardKey),
     /// Writes were stopped by an earlier failure, or by shutdown.

@@ -17,7 +17,8 @@
 //! 4. **A seal is final.** Once `seal` has answered, no append to that shard is ever applied, and its last
 //!    offset never changes.
 //! 5. **Trimming only goes forward**, and what was trimmed never comes back.
-//! 6. **Errors say what happened**: not applied, outcome unknown, or fenced ([`AppendError`]).
+//! 6. **What was forgotten is never made again**: no shard gives its numbers a second time.
+//! 7. **Errors say what happened**: not applied, outcome unknown, or fenced ([`AppendError`]).
 //!
 //! A journal knows stream ids, shard indexes, offsets and arrival times. It knows nothing of names, hash keys,
 //! sequence numbers or AWS.
@@ -56,7 +57,8 @@ pub enum Health {
 /// Durable records by shard. See the crate's page for the contract.
 pub trait Journal: Send + Sync + 'static {
     /// Makes shards exist, empty and open. Nothing arrives in a shard before the time given with it, whatever the clock
-    /// says then. Idempotent: a shard that exists is left as it is.
+    /// says then. Idempotent: a shard that exists is left as it is. Indexes are given in rising order: see
+    /// [`Journal::forget_shards`].
     fn open_shards_after(
         &self,
         stream: StreamId,
@@ -82,6 +84,11 @@ pub trait Journal: Send + Sync + 'static {
     /// current trim point changes nothing, one past the tail means the tail, and a shard that does not exist has
     /// nothing left to trim.
     fn trim(&self, shards: &[(ShardKey, Offset)]) -> BoxFuture<'_, Result<(), AppendError>>;
+
+    /// Makes shards exist no longer, durably: those that are sealed and wholly trimmed. Others are left as they are, and
+    /// so is what does not exist. Idempotent. No shard of the stream with such an index, or with a lower one, is made
+    /// again: [`Journal::open_shards`] is refused it ([`NotAppliedReason::UnknownShard`]).
+    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>>;
 
     /// Removes a stream and all of its records, durably. Idempotent. Its id is never used again.
     fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>>;

@@ -15,7 +15,7 @@ pub struct Tail {
     pub sealed: bool,
     /// Everything before this offset is gone.
     pub trimmed: Offset,
-    /// The stream was deleted; nothing can be read any more.
+    /// The stream was deleted, or the shard forgotten; nothing can be read any more.
     pub deleted: bool,
 }
 

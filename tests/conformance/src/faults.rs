@@ -86,6 +86,13 @@ impl Journal for FaultyJournal {
         }
     }
 
+    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>> {
+        match self.check() {
+            Ok(()) => self.inner.forget_shards(shards),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
     fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>> {
         match self.check() {
             Ok(()) => self.inner.delete_stream(stream),

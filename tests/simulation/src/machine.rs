@@ -187,6 +187,7 @@ impl Machine {
         counters.add("ring wraps", figures.ring_wraps);
         counters.add("segments rolled", figures.segments_rolled);
         counters.add("segments expired", figures.segments_expired);
+        counters.add("shards forgotten", figures.shards_forgotten);
     }
 
     /// Ends the server in good order.

@@ -98,6 +98,11 @@ impl Journal for FusedJournal {
         Box::pin(async move { through(&self.fuse, self.inner.trim(&shards)).await })
     }
 
+    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>> {
+        let shards = shards.to_vec();
+        Box::pin(async move { through(&self.fuse, self.inner.forget_shards(&shards)).await })
+    }
+
     fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>> {
         Box::pin(async move { through(&self.fuse, self.inner.delete_stream(stream)).await })
     }

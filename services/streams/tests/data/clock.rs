@@ -46,6 +46,10 @@ impl Journal for Doubting {
         self.inner.trim(shards)
     }
 
+    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>> {
+        self.inner.forget_shards(shards)
+    }
+
     fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>> {
         self.inner.delete_stream(stream)
     }

@@ -7,7 +7,7 @@ use thalweg_journal::record::Records;
 use thalweg_journal::{
     Append, AppendError, Journal, NotAppliedReason, Read, ReadError, Record, Run, RunOutcome,
 };
-use thalweg_types::{Offset, ShardKey, StreamId, Timestamp};
+use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 /// An append and its answer; `None` when none came, or one that says nothing.
 pub(crate) struct Attempt {
@@ -28,6 +28,12 @@ pub(crate) struct Expected {
     trimmed_max: Offset,
     sealed: bool,
     seal_asked: bool,
+    /// Somebody asked to open it, and no answer said that it was.
+    is_uncertain: bool,
+    /// Somebody asked to forget it…
+    forget_asked: bool,
+    /// …and the answer was that it is gone.
+    forgotten: bool,
 }
 
 /// Everything asked of a journal.
@@ -38,6 +44,10 @@ pub(crate) struct History {
     deleted: Vec<StreamId>,
     /// Deletion was asked for.
     delete_asked: Vec<StreamId>,
+    /// How many shards were forgotten, with an answer.
+    pub(crate) forgotten: usize,
+    /// By stream, one more than the highest index that was to be opened.
+    next_index: BTreeMap<StreamId, u32>,
     /// Since the last start.
     pub(crate) attempts: Vec<Attempt>,
     serial: u64,
@@ -64,7 +74,18 @@ impl History {
     }
 
     pub(crate) fn opened(&mut self, shard: ShardKey) {
-        self.shards.entry(shard).or_default();
+        let next = self.next_index.entry(shard.stream).or_default();
+        *next = (*next).max(shard.shard.0 + 1);
+        self.shards.entry(shard).or_default().is_uncertain = false;
+    }
+
+    /// The next shard of a stream, which somebody is about to open.
+    pub(crate) fn asked_open(&mut self, stream: StreamId) -> ShardKey {
+        let next = self.next_index.entry(stream).or_default();
+        let shard = ShardKey { stream, shard: ShardIndex(*next) };
+        *next += 1;
+        self.shards.entry(shard).or_default().is_uncertain = true;
+        shard
     }
 
     pub(crate) fn asked_trim(&mut self, shard: ShardKey, before: Offset, answered: bool) {
@@ -83,6 +104,12 @@ impl History {
         }
     }
 
+    /// As [`History::may_expire`], for each shard of a stream.
+    pub(crate) fn may_expire_all(&mut self, stream: StreamId) {
+        let shards: Vec<_> = self.shards.keys().filter(|key| key.stream == stream).copied().collect();
+        shards.into_iter().for_each(|key| self.may_expire(key));
+    }
+
     pub(crate) fn asked_seal(&mut self, shard: ShardKey, end: Option<Offset>) {
         let Some(expected) = self.shards.get_mut(&shard) else { return };
         expected.seal_asked = true;
@@ -90,6 +117,19 @@ impl History {
             expected.sealed = true;
             expected.next_min = expected.next_min.max(end);
         }
+    }
+
+    /// `answered`: whether it is gone.
+    pub(crate) fn asked_forget(&mut self, shard: ShardKey, answered: bool) {
+        self.forgotten += usize::from(answered);
+        let Some(expected) = self.shards.get_mut(&shard) else { return };
+        expected.forget_asked = true;
+        expected.forgotten |= answered;
+    }
+
+    /// The shard of a stream that was opened last.
+    pub(crate) fn newest(&self, stream: StreamId) -> Option<ShardKey> {
+        self.shards.keys().rfind(|key| key.stream == stream).copied()
     }
 
     pub(crate) fn asked_delete(&mut self, stream: StreamId, answered: bool) {
@@ -123,7 +163,16 @@ impl History {
             places.push(vec![None; attempt.append.runs.len()]);
         }
         let gone: Vec<StreamId> = self.gone(journal);
-        self.shards.retain(|key, _| !gone.contains(&key.stream));
+        self.shards.retain(|key, expected| {
+            let is_there = journal.tail(*key).is_ok();
+            assert!(!(expected.forgotten && is_there), "{key} was forgotten and is back");
+            let may_be_gone = expected.is_uncertain || expected.forget_asked;
+            expected.is_uncertain = false;
+            !gone.contains(&key.stream) && (is_there || !may_be_gone)
+        });
+        for (key, _) in journal.shards() {
+            assert!(self.shards.contains_key(&key), "{key} is there, and nobody opened it, or not again");
+        }
         for (&key, expected) in &mut self.shards {
             let tail = journal.tail(key).unwrap_or_else(|error| panic!("{key} is there: {error}"));
             assert!(

@@ -112,6 +112,34 @@ pub(super) async fn arrival_times_never_decrease_across_starts(stage: &Stage<'_>
     Verdict::Held
 }
 
+pub(super) async fn a_forgotten_shard_stays_forgotten(stage: &Stage<'_>) -> Verdict {
+    let mut world = World::start(stage, 2).await;
+    for (index, stop) in (0..).zip([Stop::Crash, Stop::Clean, Stop::Crash, Stop::Crash]) {
+        // What is forgotten has neighbours in everything that it was written to.
+        let append = world.append_for(&[(shard(index), 5), (shard(index + 1), 5)]);
+        world.append(append).await;
+        if index % 2 == 0 && !world.reopen(stop).await {
+            return NO_REOPEN;
+        }
+        let append = world.append_for(&[(shard(index + 1), 3), (shard(index), 2)]);
+        world.append(append).await;
+        world.seal(&[shard(index)]).await;
+        let end = world.model.shard(shard(index)).next();
+        world.trim(&[(shard(index), end)]).await;
+        world.forget(&[shard(index)]).await;
+        for _ in 0..2 {
+            if !world.reopen(stop).await {
+                return NO_REOPEN;
+            }
+            let refused = world.journal().open_shards(STREAM, &[ShardIndex(index)]).await;
+            assert!(refused.is_err(), "{index} is never made again");
+        }
+        world.open(STREAM, &[index + 2]).await;
+    }
+    world.verify().await;
+    Verdict::Held
+}
+
 pub(super) async fn a_deleted_stream_stays_deleted(stage: &Stage<'_>) -> Verdict {
     let mut world = World::start(stage, 2).await;
     world.open(StreamId(2), &[0]).await;

@@ -9,7 +9,7 @@ use super::model::{Attempt, check_shape, records_of};
 use super::placing::{Events, Timed, append_in_turn};
 use super::world::{SHARD, STREAM, World, append_of, from, shard, side_by_side};
 use super::{NO_TIME, Stage, Verdict};
-use crate::{AppendError, BoxFuture, NotAppliedReason, Read, RunOutcome};
+use crate::{AppendError, BoxFuture, NotAppliedReason, Read, ReadError, RunOutcome};
 
 pub(super) async fn a_seal_is_final(stage: &Stage<'_>) -> Verdict {
     let mut world = World::start(stage, 4).await;
@@ -108,6 +108,52 @@ pub(super) async fn offsets_go_on_after_everything_was_trimmed(stage: &Stage<'_>
         world.verify().await;
     }
     world.seal(&[SHARD]).await;
+    world.verify().await;
+    Verdict::Held
+}
+
+pub(super) async fn a_forgotten_shard_is_gone_and_never_made_again(stage: &Stage<'_>) -> Verdict {
+    let mut world = World::start(stage, 6).await;
+    let neighbour = ShardKey { stream: StreamId(2), shard: ShardIndex(1) };
+    world.open(neighbour.stream, &[1]).await;
+    for key in [shard(0), shard(1), shard(2), shard(3), neighbour] {
+        world.put(key, 4).await;
+    }
+    // Open and empty of records; sealed, with a record left; sealed and empty of records; sealed and never written.
+    world.trim(&[(shard(0), 4), (shard(1), 3), (shard(2), 4)]).await;
+    world.seal(&[shard(1), shard(2), shard(4)]).await;
+    for _ in 0..2 {
+        world.forget(&[shard(4), shard(9), shard(0), shard(1), shard(2), neighbour]).await;
+        assert_eq!(world.model.shards.len(), 5, "the model forgot two");
+        world.verify().await;
+        for gone in [shard(2), shard(4)] {
+            let journal = world.journal();
+            assert_eq!(journal.tail(gone), Err(ReadError::UnknownShard(gone)));
+            assert_eq!(
+                journal.read(from(gone, 0)).await.expect_err("it is gone"),
+                ReadError::UnknownShard(gone)
+            );
+            let append = world.append_for(&[(gone, 1), (shard(0), 1)]);
+            let outcomes = world.append(append).await;
+            assert_eq!(outcomes[0], RunOutcome::UnknownShard);
+            let error = journal.seal(&[gone]).await.expect_err("it is gone");
+            assert_eq!(error, AppendError::NotApplied(NotAppliedReason::UnknownShard(gone)));
+            world.trim(&[(gone, 4)]).await;
+            // Beside a new one: none of them is made.
+            let error = journal.open_shards(STREAM, &[ShardIndex(7), gone.shard]).await;
+            let reason = NotAppliedReason::UnknownShard(gone);
+            assert_eq!(error, Err(AppendError::NotApplied(reason)), "it is never made again");
+        }
+        // Those that are there are left as they are, whatever was forgotten behind them.
+        world.open(STREAM, &[0, 1, 3]).await;
+        world.verify().await;
+    }
+    // The next index is free, and of another stream every index is.
+    world.open(STREAM, &[6]).await;
+    world.open(neighbour.stream, &[4]).await;
+    world.put(shard(6), 2).await;
+    world.trim(&[(shard(1), 4)]).await;
+    world.forget(&[shard(1)]).await;
     world.verify().await;
     Verdict::Held
 }

@@ -238,6 +238,7 @@ const RULES: &[Rule] = rules! {
         a_seal_wakes_watchers
         a_trim_wakes_watchers
         a_delete_wakes_watchers
+        a_shard_that_is_forgotten_wakes_watchers
         a_follower_sees_every_record_once;
     finality:
         a_seal_is_final
@@ -245,6 +246,7 @@ const RULES: &[Rule] = rules! {
         a_seal_with_an_unknown_shard_seals_none
         trimming_only_goes_forward
         offsets_go_on_after_everything_was_trimmed
+        a_forgotten_shard_is_gone_and_never_made_again
         a_deleted_stream_is_gone_and_others_stay
         retention_takes_nothing_too_early;
     durability:
@@ -253,6 +255,7 @@ const RULES: &[Rule] = rules! {
         unanswered_appends_are_there_whole_or_not_at_all
         offsets_are_never_reused_after_a_full_trim
         arrival_times_never_decrease_across_starts
+        a_forgotten_shard_stays_forgotten
         a_deleted_stream_stays_deleted
         many_starts_lose_nothing;
     trouble:

@@ -12,6 +12,8 @@ use crate::{Append, Read, ReadAnswer, RunOutcome, Tail};
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) shards: BTreeMap<ShardKey, ModelShard>,
+    /// No shards before these indexes are made.
+    pub(super) forgotten_before: BTreeMap<StreamId, u32>,
 }
 
 /// A shard: its records at the index that is their offset, the trimmed ones included.
@@ -69,6 +71,21 @@ impl Model {
 
     pub(super) fn shard_mut(&mut self, key: ShardKey) -> &mut ModelShard {
         self.shards.get_mut(&key).expect("rules ask for shards that they opened")
+    }
+
+    /// Whether it may be opened: it is there, or was not forgotten and has no lower index than one that was.
+    pub(super) fn may_open(&self, key: ShardKey) -> bool {
+        let before = self.forgotten_before.get(&key.stream).copied().unwrap_or(0);
+        key.shard.0 >= before || self.shards.contains_key(&key)
+    }
+
+    /// Forgets a shard that is sealed and wholly trimmed.
+    pub(super) fn forget(&mut self, key: ShardKey) {
+        if self.shards.get(&key).is_some_and(|shard| shard.sealed && shard.trimmed == shard.next()) {
+            self.shards.remove(&key);
+            let before = self.forgotten_before.entry(key.stream).or_default();
+            *before = (*before).max(key.shard.0 + 1);
+        }
     }
 
     /// The shards that take records.

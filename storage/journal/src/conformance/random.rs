@@ -63,7 +63,8 @@ impl Walk<'_> {
             77..82 => self.trim().await,
             82..86 => self.open().await,
             86 => self.delete().await,
-            87..92 => {
+            87 => self.forget().await,
+            88..92 => {
                 let millis = self.world.random.one_of(&[1, 50, 5_000]);
                 self.world.instance.advance(Duration::from_millis(millis));
             }
@@ -181,7 +182,27 @@ impl Walk<'_> {
         };
         let shards: Vec<_> =
             (0..1 + self.world.random.below(3)).map(|_| self.world.random.below_u32(SHARDS_MAX)).collect();
+        let may_open =
+            |shard: &u32| self.world.model.may_open(ShardKey { stream, shard: ShardIndex(*shard) });
+        let shards: Vec<_> = shards.into_iter().filter(may_open).collect();
         self.world.open(stream, &shards).await;
+    }
+
+    /// One that is there, mostly one of which nothing is left.
+    async fn forget(&mut self) {
+        let Some(key) = self.existing_shard() else { return };
+        if self.world.random.below(3) > 0 {
+            self.world.seal(&[key]).await;
+            let end = self.world.model.shard(key).next();
+            self.world.trim(&[(key, end)]).await;
+        }
+        let unknown = self.some_shard();
+        self.world.forget(&[key, unknown]).await;
+        for (key, watch) in &mut self.watches {
+            let is_gone = !self.world.model.shards.contains_key(key);
+            assert_eq!(watch.current().deleted, is_gone, "the watcher of {key} knows");
+        }
+        self.watches.retain(|key, _| self.world.model.shards.contains_key(key));
     }
 
     async fn delete(&mut self) {

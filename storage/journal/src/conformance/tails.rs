@@ -80,6 +80,19 @@ pub(super) async fn a_delete_wakes_watchers(stage: &Stage<'_>) -> Verdict {
     Verdict::Held
 }
 
+pub(super) async fn a_shard_that_is_forgotten_wakes_watchers(stage: &Stage<'_>) -> Verdict {
+    let mut world = World::start(stage, 1).await;
+    world.put(SHARD, 5).await;
+    world.seal(&[SHARD]).await;
+    world.trim(&[(SHARD, 5)]).await;
+    let mut watch = world.journal().watch(SHARD).expect("it exists");
+    watch.current();
+    let (news, ()) = join(watch.changed(), world.forget(&[SHARD])).await;
+    assert!(news.deleted);
+    assert!(watch.current().deleted, "it stays forgotten");
+    Verdict::Held
+}
+
 pub(super) async fn a_follower_sees_every_record_once(stage: &Stage<'_>) -> Verdict {
     const APPENDS: u32 = 100;
     let mut world = World::start(stage, 1).await;

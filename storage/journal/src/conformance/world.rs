@@ -172,6 +172,12 @@ impl<'s> World<'s> {
         }
     }
 
+    pub(super) async fn forget(&mut self, shards: &[ShardKey]) {
+        self.step(format!("forget {shards:?}"));
+        self.journal().forget_shards(shards).await.expect("the journal takes writes");
+        shards.iter().for_each(|key| self.model.forget(*key));
+    }
+
     pub(super) async fn delete(&mut self, stream: StreamId) {
         self.step(format!("delete {stream}"));
         self.journal().delete_stream(stream).await.expect("the journal takes writes");
