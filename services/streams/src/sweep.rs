@@ -1,11 +1,12 @@
-//! What time does to the catalog: closed shards whose records are all gone are forgotten, and so are the names of
-//! streams deleted long ago. Listings hide expired shards by themselves ([`Stream::listed`]), so nothing here is
-//! urgent. Records expire in the journal.
+//! What time does to the catalog: closed shards whose records are all gone are forgotten, there and then in the journal,
+//! and so are the names of streams deleted long ago. Listings hide expired shards by themselves ([`Stream::listed`]), so
+//! nothing here is urgent. Records expire in the journal.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use thalweg_catalog::{CommitError, Write};
+use thalweg_journal::AppendError;
 use thalweg_types::{Offset, ShardKey, Timestamp};
 
 use crate::rows::{self, AccountRow, NameRow};
@@ -83,6 +84,9 @@ impl Streams {
                 tracing::warn!(stream = %stream.name, %error, "expired shards are not forgotten yet");
             }
         }
+        if let Err(error) = self.sweep_journal().await {
+            tracing::warn!(%error, "the journal keeps what is left of expired shards for now");
+        }
         if let Err(error) = self.sweep_names(now).await {
             tracing::warn!(%error, "names of deleted streams are not forgotten yet");
         }
@@ -120,6 +124,23 @@ impl Streams {
         let shards = ShardMap::new(kept, stream.shards.next_index()).into();
         self.commit(&mut changing, Stream { shards, ..(*stream).clone() }, writes).await?;
         Ok(())
+    }
+
+    /// Lets the journal forget the shards that the catalog has forgotten: in this sweep, or in one that did not come so
+    /// far. It forgets only what is closed and has no records left.
+    async fn sweep_journal(&self) -> Result<(), AppendError> {
+        let was_forgotten = |key: &ShardKey| {
+            self.registry.by_id(key.stream).is_some_and(|stream| {
+                // From there on they are opened by a change that is under way.
+                key.shard.0 < stream.shards.next_index() && stream.shards.get(key.shard).is_none()
+            })
+        };
+        let forgotten: Vec<ShardKey> =
+            self.journal.shards().into_iter().map(|(key, _)| key).filter(was_forgotten).collect();
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        self.journal.forget_shards(&forgotten).await
     }
 
     /// Folds the names of streams that were created long ago into one number.

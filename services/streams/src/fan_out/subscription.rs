@@ -152,7 +152,7 @@ impl Subscription {
                     };
                     if deleted {
                         self.phase = Phase::Over;
-                        return Some(self.gone(None));
+                        return Some(self.shard_gone());
                     }
                 }
             }
@@ -175,7 +175,7 @@ impl Subscription {
         }
         let tail = self.tail.current();
         if tail.deleted {
-            return Step::End(Some(self.gone(None)));
+            return Step::End(Some(self.shard_gone()));
         }
         if self.position < tail.next {
             let key = FrameKey { shard: self.key.shard, from: self.position, protocol: self.protocol };
@@ -210,6 +210,17 @@ impl Subscription {
         let failure =
             errors::subscription_exists(account, name, self.shard.index, self.key.consumer.as_str());
         event::exception(&failure, self.protocol)
+    }
+
+    /// The journal has the shard no more: the stream is being deleted, or the shard has expired.
+    fn shard_gone(&self) -> Bytes {
+        match self.streams.stream(self.key.shard.stream) {
+            Some(stream) if stream.shards.get(self.shard.index).is_none() => {
+                let failure = shard_not_found(&self.streams, &stream, self.shard.index);
+                event::exception(&failure, self.protocol)
+            }
+            _ => self.gone(None),
+        }
     }
 
     /// The stream is gone, or with `stream` only the consumer.

@@ -226,6 +226,43 @@ async fn a_crash_at_any_step_of_a_deregistration_is_made_good() {
     check_every_step(Change::Deregister).await;
 }
 
+/// The catalog forgets an expired shard first. What is left of it in the journal, the next sweep forgets.
+#[tokio::test]
+async fn a_crash_at_any_step_of_a_sweep_is_made_good_by_the_next_sweep() {
+    for steps in 0.. {
+        let mut all_done = true;
+        for last_is_applied in [false, true] {
+            let context = format!("{steps} steps, {last_is_applied}");
+            let engines = Engines::new(Knobs::default());
+            let world = engines.open().await;
+            world.create("s", 2).await;
+            world.append(1, 0).await;
+            world.split("s", "shardId-0", "1000").await.expect("it can be split");
+            world.append(1, 3).await;
+            drop(world);
+            let fuse = Fuse::after(steps, last_is_applied);
+            let world = engines.open_fused(&fuse).await.expect("nothing is to be done at the start");
+            engines.clock.advance(hours(25));
+            world.streams.sweep().await;
+            all_done &= !fuse.has_blown();
+            drop(world);
+            let world = engines.open().await;
+            engines.clock.advance(hours(2));
+            world.streams.sweep().await;
+            let left: Vec<u32> = engines.journal.shards().iter().map(|(key, _)| key.shard.0).collect();
+            assert_eq!(left, [1, 2, 3], "{context}");
+            world.split("s", "shardId-3", "2000").await.expect(&context);
+            let indexes: Vec<String> =
+                world.shards("s").await.into_iter().map(|shard| shard.shard_id).collect();
+            assert_eq!(indexes.last().map(String::as_str), Some("shardId-000000000005"), "{context}");
+        }
+        if all_done {
+            assert_eq!(steps, 3, "the journal trims, the catalog forgets, the journal forgets");
+            return;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_registration_is_one_step() {
     for last_is_applied in [false, true] {

@@ -365,6 +365,25 @@ async fn a_shards_end_comes_with_its_children_and_ends_the_subscription() {
 }
 
 #[tokio::test]
+async fn a_shard_that_expired_is_not_found_by_those_who_still_have_it() {
+    let (world, consumer) = World::with_consumer(1).await;
+    world.put("orders", "k", b"old").await.expect("taken");
+    world.split("orders", "shardId-0", MIDDLE).await.expect("it is split");
+    world.until_active("orders").await;
+    world.clock.advance(hours(25));
+    let iterator = world.iterator("orders", "shardId-0", From::HORIZON).await;
+    let mut session = world.subscribe(&consumer, "shardId-0", From::HORIZON).await;
+    world.streams.sweep().await;
+    let text = format!("Shard shardId-000000000000 in stream orders under account {ACCOUNT} does not exist");
+    session.expect_failure(NOT_FOUND, &text);
+    assert_failure(world.try_get(&iterator, None).await, NOT_FOUND, &text);
+    assert_failure(world.try_iterator("orders", "shardId-0", From::HORIZON).await, NOT_FOUND, &text);
+    let again = world.try_subscribe(&consumer, "shardId-0", From::HORIZON).await;
+    assert_failure(again.map(|_| ()), NOT_FOUND, &text);
+    assert_eq!(world.journal.shards().len(), 2, "the journal has forgotten it, too");
+}
+
+#[tokio::test]
 async fn a_subscription_ends_with_its_consumer_and_with_its_stream() {
     let (world, consumer) = World::with_consumer(1).await;
     let other = world.register("orders", "search").await.expect("registered").consumer_arn;
