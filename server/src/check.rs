@@ -12,7 +12,7 @@ use thalweg_types::{ShardKey, StreamId, StreamName, Timestamp};
 
 use crate::compose::CATALOG_DIRECTORY;
 use crate::config::DATA_DIRECTORY;
-use crate::start_error::StartError;
+use crate::start_error::{StartError, in_one_line};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
@@ -35,7 +35,7 @@ type Names = BTreeMap<StreamId, StreamName>;
 /// segments are to be set aside, which comes first.
 ///
 /// # Errors
-/// The directory cannot be read, is not there, or a server uses it; or damage is more than what can be set aside.
+/// The directory cannot be locked, is not there, or a server uses it; or damage is more than what can be set aside.
 #[allow(clippy::disallowed_methods)] // nothing is made where nothing is
 pub(crate) fn run(args: &CheckArgs) -> Result<bool, StartError> {
     let directory = args.directory.as_ref().unwrap_or(&args.data_dir);
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<bool, StartError> {
         true => runtime.block_on(thalweg_journal_disk::set_aside(&disk)).map_err(failed)?,
         false => Vec::new(),
     };
-    let checked = runtime.block_on(thalweg_journal_disk::check(&disk)).map_err(failed)?;
+    let checked = runtime.block_on(thalweg_journal_disk::check(&disk));
     let mut damage: Vec<String> = Vec::new();
     let mut names = Names::new();
     match runtime.block_on(thalweg_catalog_disk::check(&disk, CATALOG_DIRECTORY)) {
@@ -59,8 +59,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<bool, StartError> {
             Ok(found) => names = found,
             Err(what) => damage.push(what),
         },
-        Err(thalweg_catalog_disk::OpenError::Disk(error)) => return Err(error.into()),
-        Err(error) => damage.push(error.to_string()),
+        Err(error) => damage.push(in_one_line(&error)),
     }
     for one in &set_aside {
         print!("{}", lines_of(one, &names));

@@ -43,7 +43,7 @@ fn listen_reason(error: &io::Error, address: &SocketAddr) -> String {
 }
 
 /// An error and its causes, and what to do about them.
-fn in_one_line(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn in_one_line(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut advice = advice(error);
     let mut cause = error.source();

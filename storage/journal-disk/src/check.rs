@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use thalweg_journal::{ReadError, Tail};
 use thalweg_system::Disk;
@@ -17,7 +18,7 @@ use crate::reader::read_chunk;
 use crate::recovery::{self, Chunks};
 use crate::replay::{self, Replay};
 use crate::segment::SegmentName;
-use crate::slot;
+use crate::slot::{self, Slot};
 use crate::superblock::{Looked, Superblocks};
 
 /// What a journal holds, and how far it is good.
@@ -75,34 +76,29 @@ impl fmt::Display for Damage {
 }
 
 impl Checked {
-    fn damage(&mut self, error: OpenError) -> Result<(), OpenError> {
-        if let OpenError::Disk(_) | OpenError::Settings(_) = &error {
-            return Err(error);
-        }
+    fn damage(&mut self, error: impl fmt::Display) {
         self.damage.push(Damage { what: error.to_string(), records: None });
-        Ok(())
     }
 }
 
-/// Reads all of the journal on this disk.
-///
-/// # Errors
-/// The disk's; damage is no error here.
-pub async fn check(disk: &dyn Disk) -> Result<Checked, OpenError> {
+/// Reads all of the journal on this disk, as far as it can be read. What the disk does not give is damage as any other.
+pub async fn check(disk: &dyn Disk) -> Checked {
     let mut checked = Checked::default();
     let Looked { current, damaged, .. } = match Superblocks::look(disk).await {
         Ok(looked) => looked,
         Err(error) => {
-            checked.damage(error)?;
-            return Ok(checked);
+            checked.damage(error);
+            return checked;
         }
     };
     let Some(current) = current else {
-        let indexes = recovery::slot_indexes(&recovery::list(disk, slot::DIRECTORY).await?);
-        if recovery::holds_data(disk, &indexes).await? {
-            checked.damage(damaged.expect("neither is whole, so that one has a reason"))?;
+        let damaged = damaged.expect("neither is whole, so that one has a reason");
+        match may_be_lost(disk, &damaged).await {
+            Ok(true) => checked.damage(damaged),
+            Ok(false) => {}
+            Err(error) => checked.damage(error),
         }
-        return Ok(checked);
+        return checked;
     };
     if let Some(damaged) = damaged {
         checked
@@ -117,15 +113,15 @@ pub async fn check(disk: &dyn Disk) -> Result<Checked, OpenError> {
         number => match checkpoint::read(disk, current.journal, number).await {
             Ok(manifest) => manifest,
             Err(error) => {
-                checked.damage(error)?;
-                return Ok(checked);
+                checked.damage(error);
+                return checked;
             }
         },
     };
     checked.through = manifest.through.position;
     checked.head = manifest.through.position;
-    let replay = check_ring(disk, current.journal, current.slots, &manifest, &mut checked).await?;
-    let mut chunks = check_segments(disk, current.journal, &manifest, &mut checked).await?;
+    let replay = check_ring(disk, current.journal, current.slots, &manifest, &mut checked).await;
+    let mut chunks = check_segments(disk, current.journal, &manifest, &mut checked).await;
     checked.shards = manifest.shards.len() as u64;
     if let (Some(replay), Some(chunks)) = (replay, &mut chunks) {
         checked.batches = replay.batches.len() as u64;
@@ -136,10 +132,19 @@ pub async fn check(disk: &dyn Disk) -> Result<Checked, OpenError> {
                 let tails = rebuilt.shards.iter().map(|shard| (shard.key, shard.state().tail));
                 checked.tails = Some(tails.collect());
             }
-            Err(error) => checked.damage(error)?,
+            Err(error) => checked.damage(error),
         }
     }
-    Ok(checked)
+    checked
+}
+
+/// Whether a journal was here: without superblocks, for this reason, there may never have been one.
+async fn may_be_lost(disk: &dyn Disk, reason: &OpenError) -> Result<bool, OpenError> {
+    if let OpenError::Disk(_) = reason {
+        return Ok(true);
+    }
+    let indexes = recovery::slot_indexes(&recovery::list(disk, slot::DIRECTORY).await?);
+    recovery::holds_data(disk, &indexes).await
 }
 
 /// The ring's slots and the batches behind the checkpoint; `None` when the log cannot be followed.
@@ -149,21 +154,14 @@ async fn check_ring(
     joined: u32,
     manifest: &Manifest,
     checked: &mut Checked,
-) -> Result<Option<Replay>, OpenError> {
-    let indexes = recovery::slot_indexes(&recovery::list(disk, slot::DIRECTORY).await?);
-    let slots = match recovery::open_slots(disk, journal, joined, &indexes).await {
-        Ok(slots) => slots,
-        Err(error) => {
-            checked.damage(error)?;
-            return Ok(None);
-        }
-    };
+) -> Option<Replay> {
+    let slots = open_slots(disk, journal, joined, checked).await?;
     if let Err(error) = recovery::check_through(manifest, &slots) {
-        checked.damage(error)?;
-        return Ok(None);
+        checked.damage(error);
+        return None;
     }
     if checked.is_clean {
-        return Ok(Some(Replay::nothing(manifest.through, slots.len())));
+        return Some(Replay::nothing(manifest.through, slots.len()));
     }
     match replay::replay(&slots, journal, manifest.through, recovery::batch_bytes_max(&slots)).await {
         Ok(replay) => {
@@ -172,13 +170,39 @@ async fn check_ring(
                     "{file}: the log's end at byte {position} is not whole ({what}): a write that was cut short and not answered, unless it was damaged since"
                 ));
             }
-            Ok(Some(replay))
+            Some(replay)
         }
         Err(error) => {
-            checked.damage(error)?;
-            Ok(None)
+            checked.damage(error);
+            None
         }
     }
+}
+
+/// All of the ring's slots; `None` when one of them is damaged.
+async fn open_slots(
+    disk: &dyn Disk,
+    journal: u64,
+    joined: u32,
+    checked: &mut Checked,
+) -> Option<Vec<Arc<Slot>>> {
+    let names = match recovery::list(disk, slot::DIRECTORY).await {
+        Ok(names) => names,
+        Err(error) => {
+            checked.damage(OpenError::from(error));
+            return None;
+        }
+    };
+    let indexes = recovery::slot_indexes(&names);
+    let count = recovery::slot_count(joined, &indexes);
+    let mut slots = Vec::with_capacity(indexes.len());
+    for index in 0..count {
+        match recovery::open_slot(disk, journal, index, &indexes, count).await {
+            Ok(slot) => slots.push(slot),
+            Err(error) => checked.damage(error),
+        }
+    }
+    (slots.len() == count as usize).then_some(slots)
 }
 
 /// Every segment's index and chunks; `None` when the chunks cannot be told.
@@ -187,7 +211,7 @@ async fn check_segments(
     journal: u64,
     manifest: &Manifest,
     checked: &mut Checked,
-) -> Result<Option<Chunks>, OpenError> {
+) -> Option<Chunks> {
     let mut chunks: Chunks = BTreeMap::new();
     let mut are_known = true;
     for (&stream, row) in &manifest.streams {
@@ -196,10 +220,9 @@ async fn check_segments(
             let name = SegmentName { stream, number, revision: segment_row.revision };
             let rows = match index::read(disk, journal, name, segment_row).await {
                 Ok(rows) => rows,
-                Err(OpenError::Disk(error)) => return Err(error.into()),
                 // A start does not replace what a later version wrote.
-                Err(error @ OpenError::Version { .. }) => {
-                    checked.damage(error)?;
+                Err(error) if !error.is_damage() => {
+                    checked.damage(error);
                     are_known = false;
                     continue;
                 }
@@ -208,7 +231,7 @@ async fn check_segments(
                     match index::scan(disk, journal, name, segment_row).await {
                         Ok(rows) => rows,
                         Err(error) => {
-                            checked.damage(error)?;
+                            checked.damage(error);
                             are_known = false;
                             continue;
                         }
@@ -218,7 +241,7 @@ async fn check_segments(
             let file = match disk.open(&name.data_path(), Access::ReadOnly).await {
                 Ok(file) => file,
                 Err(error) => {
-                    checked.damage.push(Damage { what: error.to_string(), records: None });
+                    checked.damage(OpenError::from(error));
                     are_known = false;
                     continue;
                 }
@@ -237,23 +260,27 @@ async fn check_segments(
                         ));
                     }
                     Ok(_) => {}
-                    Err(ReadError::Corrupt { file, position, what }) => {
-                        let what = OpenError::corrupt(&file, position, what).to_string();
+                    Err(error) => {
+                        let what = match error {
+                            ReadError::Corrupt { file, position, what } => {
+                                OpenError::corrupt(&file, position, what).to_string()
+                            }
+                            other => other.to_string(),
+                        };
                         let key = ShardKey { stream, shard: row.shard };
                         checked.damage.push(Damage { what, records: Some((key, row.first..row.end())) });
                     }
-                    Err(error) => checked.damage.push(Damage { what: error.to_string(), records: None }),
                 }
             }
             if let Err(error) = recovery::add_chunks(&mut chunks, manifest, name, rows) {
-                checked.damage(error)?;
+                checked.damage(error);
                 are_known = false;
             }
         }
     }
     if are_known && let Err(error) = recovery::check_ends(&chunks, manifest) {
-        checked.damage(error)?;
+        checked.damage(error);
         are_known = false;
     }
-    Ok(are_known.then_some(chunks))
+    are_known.then_some(chunks)
 }

@@ -1,6 +1,7 @@
 //! Why a journal cannot be opened. What appends and reads answer is the trait's (`thalweg_journal`).
 
 use thalweg_system::DiskError;
+use thalweg_system::disk::DiskErrorKind;
 
 /// Why [`crate::DiskJournal::open`] refused. Trying again helps only after [`OpenError::Disk`].
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether something that was written is not there any more, or cannot be read.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            OpenError::Corrupt { .. } | OpenError::Missing { .. } => true,
+            OpenError::Disk(error) => error.kind == DiskErrorKind::Io,
+            OpenError::Settings(_) | OpenError::Version { .. } => false,
+        }
+    }
+
     pub(crate) fn corrupt(file: &str, position: u64, what: impl Into<String>) -> Self {
         OpenError::Corrupt { file: file.to_owned(), position, what: what.into() }
     }

@@ -25,7 +25,7 @@ pub(crate) async fn load(
 ) -> Result<Vec<ChunkRow>, OpenError> {
     match read(disk, journal, name, row).await {
         Ok(rows) => Ok(rows),
-        Err(reason @ (OpenError::Corrupt { .. } | OpenError::Missing { .. })) => {
+        Err(reason) if reason.is_damage() => {
             tracing::warn!(%reason, "a segment's index is damaged; it is made again from the segment");
             let rows = scan(disk, journal, name, row).await?;
             write(disk, journal, name, &rows).await?;

@@ -206,24 +206,38 @@ pub(crate) async fn holds_data(disk: &dyn Disk, slots: &[u32]) -> Result<bool, O
 }
 
 /// Opens the ring's slots. Those that joined must be there; a later one whose name is durable joins now.
-pub(crate) async fn open_slots(
+async fn open_slots(
     disk: &dyn Disk,
     journal: u64,
     joined: u32,
     indexes: &[u32],
 ) -> Result<Vec<Arc<Slot>>, OpenError> {
     let mut slots = Vec::with_capacity(indexes.len());
-    let count = joined.max(u32::try_from(indexes.len()).expect("slots are few"));
+    let count = slot_count(joined, indexes);
     for index in 0..count {
-        if !indexes.contains(&index) {
-            return Err(OpenError::Missing {
-                file: slot::path(index),
-                what: format!("the ring has at least {count} slots"),
-            });
-        }
-        slots.push(Arc::new(slot::open(disk, journal, index).await?));
+        slots.push(open_slot(disk, journal, index, indexes, count).await?);
     }
     Ok(slots)
+}
+
+/// How many slots there must be.
+pub(crate) fn slot_count(joined: u32, indexes: &[u32]) -> u32 {
+    joined.max(u32::try_from(indexes.len()).expect("slots are few"))
+}
+
+/// Opens one of so many slots.
+pub(crate) async fn open_slot(
+    disk: &dyn Disk,
+    journal: u64,
+    index: u32,
+    indexes: &[u32],
+    count: u32,
+) -> Result<Arc<Slot>, OpenError> {
+    if !indexes.contains(&index) {
+        let what = format!("the ring has at least {count} slots");
+        return Err(OpenError::Missing { file: slot::path(index), what });
+    }
+    Ok(Arc::new(slot::open(disk, journal, index).await?))
 }
 
 /// The chunks of every shard, in order.

@@ -81,7 +81,7 @@ pub async fn set_aside(disk: &dyn Disk) -> Result<Vec<SetAside>, OpenError> {
         for (&number, row) in &row.segments {
             let name = SegmentName { stream, number, revision: row.revision };
             let chunks = match index::read(disk, current.journal, name, row).await {
-                Err(OpenError::Disk(error)) => return Err(error.into()),
+                Err(error) if !error.is_damage() => return Err(error),
                 Err(_) => index::scan(disk, current.journal, name, row).await?,
                 Ok(chunks) => chunks,
             };

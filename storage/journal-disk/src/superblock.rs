@@ -82,6 +82,21 @@ impl Superblock {
     }
 }
 
+/// What the device has of one of the files.
+async fn read(file: &dyn DiskFile, path: &str) -> Result<Superblock, OpenError> {
+    settle(file, BLOCK_BYTES as u64).await?;
+    let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
+    match file.read(0, &mut block).await {
+        Err(error) if error.kind == DiskErrorKind::EndOfFile => {
+            Err(OpenError::corrupt(path, 0, "the superblock is cut short"))
+        }
+        other => {
+            other?;
+            Superblock::decode(path, &block)
+        }
+    }
+}
+
 /// Both files, and what they say.
 pub(crate) struct Superblocks {
     files: [Arc<dyn DiskFile>; 2],
@@ -94,7 +109,7 @@ pub(crate) struct Looked {
     files: Vec<(&'static str, Arc<dyn DiskFile>)>,
     /// The newer whole one.
     pub(crate) current: Option<Superblock>,
-    /// What is wrong with one that is not whole, or not there.
+    /// What is wrong with one that is not whole, cannot be read, or is not there.
     pub(crate) damaged: Option<OpenError>,
 }
 
@@ -144,22 +159,15 @@ impl Superblocks {
                 other => other?,
             };
             check_alignment(&*file, path)?;
-            settle(&*file, BLOCK_BYTES as u64).await?;
-            let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
-            let read = match file.read(0, &mut block).await {
-                Err(error) if error.kind == DiskErrorKind::EndOfFile => {
-                    Err(OpenError::corrupt(path, 0, "the superblock is cut short"))
-                }
-                Err(error) => return Err(error.into()),
-                Ok(()) => Superblock::decode(path, &block),
-            };
-            match read {
+            match read(&*file, path).await {
                 Ok(found) => {
                     if whole.is_none_or(|other| other.sequence < found.sequence) {
                         whole = Some(found);
                     }
                 }
                 Err(version @ OpenError::Version { .. }) => return Err(version),
+                // Of two reasons the one stays that may pass.
+                Err(_) if matches!(damaged, Some(OpenError::Disk(_))) => {}
                 Err(error) => damaged = Some(error),
             }
             files.push((path, file));
@@ -168,12 +176,17 @@ impl Superblocks {
     }
 
     /// Reads both and believes the newer whole one.
+    ///
+    /// One that the disk cannot read is no worse than one that does not fit its checksum: until both were written, nothing
+    /// relies on what only the newer one says, so that the older one does as well.
     pub(crate) async fn find(disk: &dyn Disk) -> Result<Found, OpenError> {
         let Looked { files, current, damaged } = Self::look(disk).await?;
         let Some(current) = current else {
-            return Ok(Found::Nothing {
-                reason: damaged.expect("neither is whole, so that one has a reason"),
-            });
+            return match damaged.expect("neither is whole, so that one has a reason") {
+                // It may be whole when it can be read again.
+                error @ OpenError::Disk(_) => Err(error),
+                reason => Ok(Found::Nothing { reason }),
+            };
         };
         // A missing one is made anew: whatever is written next goes to both.
         let mut both = Vec::with_capacity(2);
