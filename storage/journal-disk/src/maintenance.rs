@@ -35,6 +35,14 @@ use crate::superblock::Superblock;
 /// A full volume gets rounds of so small a part of what a round may be, at least.
 const DRAIN_PARTS_MAX: usize = 64;
 
+/// How a try to drain ended.
+enum Tried {
+    /// Whether there was something to drain.
+    Drained(bool),
+    /// Nothing was done: not all of it had room.
+    NoRoom(DiskError),
+}
+
 pub(crate) struct Maintenance {
     engine: Arc<Engine>,
     manifest: Manifest,
@@ -141,31 +149,39 @@ impl Maintenance {
         enough || self.engine.ring.figures().free == 0
     }
 
-    /// One round of draining that someone waits for. False when there was nothing to drain, or no space to drain it to.
+    /// One round of draining that someone waits for. False when there was nothing to drain, or no room to drain it to.
     pub(crate) async fn drain_once(&mut self) -> Result<bool, DiskError> {
         self.drain_at(&Pace::Unpaced).await
     }
 
-    /// One round of draining at this pace: a smaller one where the volume has no room for a large one.
+    /// One round of draining at this pace: a smaller one where there is no room for a large one. Puts are throttled when
+    /// there is none for the smallest; or for any while the ring has no slot left, which must not fill up: a start that
+    /// finds it full needs room on the volume.
     async fn drain_at(&mut self, pace: &Pace<'_>) -> Result<bool, DiskError> {
         let most = self.engine.settings.drain_bytes_max;
         loop {
-            if let Some(drained) = self.try_to_drain(pace).await? {
-                self.round_bytes_max = self.round_bytes_max.saturating_mul(2).min(most);
-                return Ok(drained);
+            let error = match self.try_to_drain(pace).await? {
+                Tried::Drained(drained) => {
+                    self.round_bytes_max = self.round_bytes_max.saturating_mul(2).min(most);
+                    return Ok(drained);
+                }
+                Tried::NoRoom(error) => error,
+            };
+            let is_smallest = self.round_bytes_max <= most / DRAIN_PARTS_MAX;
+            if is_smallest || self.engine.ring.figures().free == 0 {
+                self.engine.status.set_brake(Brake::Drain, Some(format!("the volume is full: {error}")));
             }
-            if self.round_bytes_max <= most / DRAIN_PARTS_MAX {
+            if is_smallest {
                 return Ok(false);
             }
             self.round_bytes_max /= 2;
         }
     }
 
-    /// `None`: the volume is full.
-    async fn try_to_drain(&mut self, pace: &Pace<'_>) -> Result<Option<bool>, DiskError> {
+    async fn try_to_drain(&mut self, pace: &Pace<'_>) -> Result<Tried, DiskError> {
         let undrained = self.engine.cache.undrained(self.round_bytes_max, pace.steps()).await;
         if undrained.through == self.manifest.through {
-            return Ok(Some(false));
+            return Ok(Tried::Drained(false));
         }
         let engine = Arc::clone(&self.engine);
         let (retention, now) = (&engine.retention, engine.clock.wall());
@@ -182,12 +198,7 @@ impl Maintenance {
         };
         let round = match drained.await {
             Ok(round) => round,
-            Err(error) => {
-                let reason = format!("the volume is full: {error}");
-                self.no_space(error, touched).await?;
-                self.engine.status.set_brake(Brake::Drain, Some(reason));
-                return Ok(None);
-            }
+            Err(error) => return Ok(Tried::NoRoom(self.no_space(error, touched).await?)),
         };
         self.point_to(round.next).await?;
         self.engine.status.set_brake(Brake::Drain, None);
@@ -214,18 +225,24 @@ impl Maintenance {
             self.engine.retention.forget(stream);
             self.clean_up(drain::remove_stream(&*self.engine.disk, stream).await);
         }
-        Ok(Some(true))
+        Ok(Tried::Drained(true))
     }
 
-    /// A full volume is not fatal: cut back, and try again later. Anything else is. Only the drain throttles: without
-    /// it there would be no round that succeeds and ends that.
-    async fn no_space(&mut self, error: DiskError, touched: Touched) -> Result<(), DiskError> {
+    /// A full volume is not fatal: cut back, and try again later. Anything else is.
+    async fn no_space(&mut self, error: DiskError, touched: Touched) -> Result<DiskError, DiskError> {
         if error.kind != DiskErrorKind::NoSpace {
             return Err(error);
         }
         drain::undo(&*self.engine.disk, touched).await?;
         let new_checkpoint = checkpoint::path(self.manifest.number + 1);
         checkpoint::remove(&*self.engine.disk, &new_checkpoint).await?;
+        Ok(error)
+    }
+
+    /// As [`Maintenance::no_space`], for what is not draining. Only the drain throttles: without it there would be no round
+    /// that succeeds and ends that.
+    async fn try_later(&mut self, error: DiskError) -> Result<(), DiskError> {
+        let error = self.no_space(error, Touched::default()).await?;
         if !self.engine.status.drain_is_stuck() {
             tracing::warn!(%error, "the volume is full; trying again");
         }
@@ -485,7 +502,7 @@ impl Maintenance {
         if let Err(error) = self.write_checkpoint(&mut next).await {
             // Nothing else would remember what was trimmed.
             to_tidy.into_iter().for_each(|stream| self.engine.tidy_later(stream));
-            return self.no_space(error, Touched::default()).await;
+            return self.try_later(error).await;
         }
         self.point_to(next).await?;
         for (key, end) in trims {
@@ -538,7 +555,7 @@ impl Maintenance {
         *current = SegmentRow { misdated: current.misdated, ..row };
         if let Err(error) = self.write_checkpoint(&mut next).await {
             drain::remove(&*self.engine.disk, &[name]).await?;
-            return self.no_space(error, Touched::default()).await;
+            return self.try_later(error).await;
         }
         self.point_to(next).await?;
         for (key, chunks) in chunks {

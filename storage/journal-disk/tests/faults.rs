@@ -196,6 +196,40 @@ fn a_volume_without_room_for_a_whole_round_takes_a_part_of_it() {
     });
 }
 
+/// The story: a round that did not fit whole set the brake until a smaller one did.
+#[test]
+fn puts_are_not_throttled_while_smaller_rounds_have_room() {
+    // The smallest round is the seventh try.
+    for failing in 1..=6 {
+        println!("{failing} rounds fail");
+        let settings = Settings {
+            slots_first: 6,
+            drain_bytes_max: 512 << 10,
+            undrained_bytes_max: 4 << 20,
+            ring_bytes_max: 8 << 20,
+            ..Settings::small()
+        };
+        let machine = Machine::new(1, settings);
+        machine.spawn.clone().block_on(async {
+            let journal = machine.open().await;
+            let mut history = History::default();
+            open_shards(&journal, &mut history, 1).await;
+            for _ in 0..failing {
+                machine.disk.fail_nth(CallKind::Write, "seg/", 1, DiskErrorKind::NoSpace);
+            }
+            for _ in 0..200 {
+                journal.append(history.append_for(&[(shard(0), 2)], 500)).await.expect("there is room");
+                for _ in 0..5 {
+                    assert_eq!(journal.health(), Health::Ready);
+                    tokio::task::yield_now().await;
+                }
+            }
+            machine.clock.sleep(Duration::from_secs(1)).await;
+            assert_eq!(machine.disk.clear_faults(), 0, "as many rounds failed");
+        });
+    }
+}
+
 #[test]
 fn a_volume_that_fills_up_for_real_loses_nothing() {
     for seed in seeds(10) {
