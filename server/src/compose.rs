@@ -18,14 +18,11 @@ use thalweg_system::os::{Durability, OsClock, OsDisk, OsRandom, OsSpawn, TokioTa
 use thalweg_system::{Clock, Disk, Random, Tasks};
 
 use crate::config::{Config, LimitsChoice, StorageConfig};
+use crate::descriptors::{Shares, Wanted, share_out};
 use crate::start_error::StartError;
 
 /// Where the catalog is in the data directory (docs/formats/catalog.md); the journal has its files beside it.
 pub(crate) const CATALOG_DIRECTORY: &str = "meta";
-
-/// Descriptors that are not for connections: the segments that the journal holds open for reading
-/// (`open_files_max`, 256), those that it writes, the ring, the catalog and the event queues.
-const FILES: usize = 512;
 
 /// A server's parts, recovered and ready, not listening yet.
 pub(crate) struct Parts {
@@ -50,12 +47,29 @@ impl Storage {
     }
 }
 
+/// Shares out the descriptors that the process may have.
+///
+/// # Errors
+/// They are too few. It is to be known before anything is opened.
+pub(crate) fn descriptors(config: &Config) -> Result<Shares, StartError> {
+    let (gateway, journal) = (gateway_settings(config), journal_settings(config));
+    let slots = usize::try_from(journal.ring_bytes_max / journal.slot_bytes).unwrap_or(usize::MAX);
+    let wanted = Wanted {
+        threads: gateway.threads.get(),
+        slots: slots.saturating_add(journal.slots_first as usize),
+        connections: gateway.connections_max,
+        segments_read: journal.open_files_max,
+        segments_written: journal.unsynced_segments_max,
+    };
+    share_out(raise_open_files(), wanted)
+}
+
 /// Makes all parts.
-pub(crate) async fn compose(config: &Config) -> Result<Parts, StartError> {
+pub(crate) async fn compose(config: &Config, descriptors: Shares) -> Result<Parts, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(OsClock::new());
     let random: Arc<dyn Random> = Arc::new(OsRandom);
     let tasks: Arc<dyn Tasks> = Arc::new(TokioTasks);
-    let (storage, data) = open_storage(config, &clock, &random).await?;
+    let (storage, data) = open_storage(config, descriptors, &clock, &random).await?;
     let components = Components {
         journal: Arc::clone(&storage.journal),
         catalog: Arc::clone(&storage.catalog),
@@ -67,7 +81,7 @@ pub(crate) async fn compose(config: &Config) -> Result<Parts, StartError> {
     let streams = streams.map_err(|source| StartError::Streams { data: data.clone(), source })?;
     let service: Arc<dyn Service> = Arc::new(KinesisService(Arc::clone(&streams)));
     let gateway = Gateway::new(
-        gateway_settings(config),
+        thalweg_gateway::Settings { connections_max: descriptors.connections, ..gateway_settings(config) },
         vec![service],
         clock,
         &*random,
@@ -79,6 +93,7 @@ pub(crate) async fn compose(config: &Config) -> Result<Parts, StartError> {
 
 async fn open_storage(
     config: &Config,
+    descriptors: Shares,
     clock: &Arc<dyn Clock>,
     random: &Arc<dyn Random>,
 ) -> Result<(Storage, String), StartError> {
@@ -117,12 +132,18 @@ async fn open_storage(
             .await
             .map_err(|source| StartError::Catalog { directory: directory.clone(), source })?;
             let may_create = catalog.scan(b"", None, 1).await.is_ok_and(|rows| rows.is_empty());
+            let journal_settings = thalweg_journal_disk::Settings {
+                may_create,
+                open_files_max: descriptors.segments_read,
+                unsynced_segments_max: descriptors.segments_written,
+                ..journal_settings(config)
+            };
             let journal = DiskJournal::open(
                 disk,
                 Arc::clone(clock),
                 Arc::new(OsSpawn),
                 Arc::clone(random),
-                thalweg_journal_disk::Settings { may_create, ..journal_settings(config) },
+                journal_settings,
             )
             .await
             .map_err(of_journal)?;
@@ -194,14 +215,7 @@ fn gateway_settings(config: &Config) -> thalweg_gateway::Settings {
     if let Some(threads) = config.threads {
         settings.threads = threads;
     }
-    settings.connections_max = connections_max(settings.connections_max, raise_open_files());
     settings
-}
-
-/// As many connections as leave enough descriptors to the files: a segment that cannot be opened would end writing.
-fn connections_max(wanted: usize, descriptors: usize) -> usize {
-    let for_files = FILES.min(descriptors / 2);
-    wanted.min(descriptors - for_files)
 }
 
 /// Ready means: puts are taken. A throttled journal is ready: clients wait and try again.
@@ -211,16 +225,4 @@ fn readiness(journal: &Arc<dyn Journal>) -> Readiness {
         Health::Ready | Health::Throttled(_) => Ok(()),
         Health::WritesStopped(reason) => Err(format!("no writes until restart: {reason}")),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_leave_descriptors_to_files() {
-        for (descriptors, expected) in [(usize::MAX, 10_000), (20_000, 10_000), (4096, 3584), (256, 128)] {
-            assert_eq!(connections_max(10_000, descriptors), expected);
-        }
-    }
 }

@@ -7,6 +7,7 @@
 mod check;
 mod compose;
 mod config;
+mod descriptors;
 mod logs;
 mod panics;
 mod serve;

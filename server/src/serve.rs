@@ -11,7 +11,7 @@ use thalweg_streams::Streams;
 use thalweg_system::os::{OsNetworkSpawn, look_after_memory};
 use thalweg_wire::Protocol;
 
-use crate::compose::{Parts, compose};
+use crate::compose::{Parts, compose, descriptors};
 use crate::config::{Config, LimitsChoice, NewStream};
 use crate::shutdown::Signals;
 use crate::start_error::StartError;
@@ -37,6 +37,7 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
     logs::start(&config);
     panics::end_the_process();
     look_after_memory();
+    let descriptors = descriptors(&config)?;
     let signals = Signals::listen();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -44,7 +45,7 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
         .expect("the operating system gives an event queue");
     runtime.block_on(async {
         let socket = socket::reserve(config.listen)?;
-        let parts = compose(&config).await?;
+        let parts = compose(&config, descriptors).await?;
         for stream in &config.create_streams {
             create_stream(&parts.streams, stream).await?;
         }

@@ -18,6 +18,11 @@ pub(crate) enum StartError {
     Streams { data: String, source: thalweg_streams::OpenError },
     #[error("cannot create stream {stream}: {reason}")]
     CreateStream { stream: String, reason: String },
+    #[error(
+        "this process may have {allowed} files and connections open and needs {needed} at least; raise its limit \
+         (ulimit -n)"
+    )]
+    Descriptors { allowed: usize, needed: usize },
     #[error("there is no data directory {0}")]
     NoDirectory(String),
     #[error("{}", in_one_line(.0))]
@@ -69,6 +74,7 @@ fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
             DiskErrorKind::Locked => Some("end that process, or choose another directory with --data-dir"),
             DiskErrorKind::AlreadyExists => Some("choose another directory with --data-dir"),
             DiskErrorKind::NoSpace => Some("make room on the volume, or choose another with --data-dir"),
+            DiskErrorKind::TooManyOpen => Some("raise the limit of open files (ulimit -n)"),
             DiskErrorKind::NotFound | DiskErrorKind::EndOfFile | DiskErrorKind::Io => None,
         };
     }

@@ -72,6 +72,18 @@ pub fn command<S: AsRef<OsStr>>(home: &Path, arguments: &[S]) -> Command {
     command
 }
 
+/// The same command for a process that may have so many files and connections open.
+pub fn with_descriptors(count: usize, command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &count.to_string()]);
+    limited.arg(command.get_program()).args(command.get_args()).env_clear();
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = command.get_current_dir() {
+        limited.current_dir(directory);
+    }
+    limited
+}
+
 /// Runs a command to its end.
 pub fn run(command: &mut Command, input: &[u8]) -> Finished {
     let mut child = Running::start(command);
@@ -227,7 +239,13 @@ impl Server {
         }
         let mut command = command(directory.path(), &arguments);
         command.envs(variables.iter().copied());
-        let mut running = Running::start(&mut command);
+        Server::start_by(directory, &mut command)
+    }
+
+    /// Starts one by this command.
+    #[track_caller]
+    pub fn start_by(directory: TempDir, command: &mut Command) -> Self {
+        let mut running = Running::start(command);
         let mut greeting = Vec::new();
         loop {
             let Some(line) = running.line() else {

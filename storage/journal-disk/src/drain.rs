@@ -31,10 +31,6 @@ use crate::segment_writer::{SegmentWriter, Tools, Written};
 use crate::settings::Settings;
 use crate::shards::ChunkRef;
 
-/// So many segments are written before they are synced, one after the other: a journaling file system makes all of them
-/// durable with the first. Each has two files open.
-const UNSYNCED_MAX: usize = 64;
-
 /// So many entries of a batch are looked at twice: their places in the hash table come into the processor's cache
 /// together at first, then each is used.
 const ENTRIES_AHEAD: usize = 64;
@@ -326,7 +322,7 @@ pub(crate) async fn write(
             let row = round.next.streams.get_mut(&stream).expect("its segment was started");
             row.segments.insert(written.name.number, written.row);
             unsynced.push(written);
-            if unsynced.len() >= UNSYNCED_MAX {
+            if unsynced.len() >= place.tools.settings.unsynced_segments_max {
                 sync(place, &mut unsynced).await?;
             }
         }
@@ -431,19 +427,31 @@ pub(crate) fn is_old(
     })
 }
 
-/// Cuts back what a failed round has written: new segments go, others get their last good length.
-pub(crate) async fn undo(disk: &dyn Disk, touched: Touched) -> Result<(), DiskError> {
-    for (name, row) in touched.0 {
-        let Some(row) = row else {
-            checkpoint::remove(disk, &name.data_path()).await?;
-            checkpoint::remove(disk, &name.index_path()).await?;
-            continue;
-        };
-        for (path, bytes) in [(name.data_path(), row.data_bytes), (name.index_path(), row.index_bytes)] {
-            disk.open(&path, Access::Appended).await?.truncate(bytes).await?;
+/// Cuts back what a failed round has written: new segments go, others get their last good length. After an error what is
+/// still touched is left to do.
+pub(crate) async fn undo(disk: &dyn Disk, touched: &mut Touched) -> Result<(), DiskError> {
+    while let Some((name, row)) = touched.0.last() {
+        match row {
+            None => {
+                checkpoint::remove(disk, &name.data_path()).await?;
+                checkpoint::remove(disk, &name.index_path()).await?;
+            }
+            Some(row) => {
+                cut(disk, &name.data_path(), row.data_bytes).await?;
+                cut(disk, &name.index_path(), row.index_bytes).await?;
+            }
         }
+        touched.0.pop();
     }
     Ok(())
+}
+
+/// Cuts a file that may have been removed since it was written to.
+async fn cut(disk: &dyn Disk, path: &str, bytes: u64) -> Result<(), DiskError> {
+    match disk.open(path, Access::Appended).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(()),
+        other => other?.truncate(bytes).await,
+    }
 }
 
 /// Removes the files of segments that nothing names any more, and directories that this empties.

@@ -32,7 +32,7 @@ use crate::shards::TimeFound;
 use crate::status::Brake;
 use crate::superblock::Superblock;
 
-/// A full volume gets rounds of so small a part of what a round may be, at least.
+/// Where there is little room a round is at least so small a part of what it may be.
 const DRAIN_PARTS_MAX: usize = 64;
 
 /// How a try to drain ended.
@@ -41,6 +41,20 @@ enum Tried {
     Drained(bool),
     /// Nothing was done: not all of it had room.
     NoRoom(DiskError),
+}
+
+impl Tried {
+    fn has_drained(&self) -> bool {
+        matches!(self, Tried::Drained(true))
+    }
+}
+
+/// What there is too little of.
+fn lack(error: &DiskError) -> String {
+    match error.kind {
+        DiskErrorKind::TooManyOpen => format!("too many files are open: {error}"),
+        _ => format!("the volume is full: {error}"),
+    }
 }
 
 pub(crate) struct Maintenance {
@@ -55,6 +69,8 @@ pub(crate) struct Maintenance {
     offered: BTreeSet<SegmentName>,
     /// How much a round drains at most: less than the settings say after a round that a full volume had no room for.
     round_bytes_max: usize,
+    /// What the last round has written, if it failed and could not be cut back.
+    touched: Touched,
 }
 
 impl Maintenance {
@@ -68,8 +84,9 @@ impl Maintenance {
         let last_seen = (manifest.through, monotonic);
         let offered = BTreeSet::new();
         let round_bytes_max = settings.drain_bytes_max;
+        let (chores_at, touched) = (None, Touched::default());
         let maintenance =
-            Maintenance { engine, manifest, expiry, chores_at: None, last_seen, offered, round_bytes_max };
+            Maintenance { engine, manifest, expiry, chores_at, last_seen, offered, round_bytes_max, touched };
         maintenance.note_remembered(remembered);
         maintenance
     }
@@ -122,7 +139,7 @@ impl Maintenance {
                 self.chores().await?;
             }
             let engine = Arc::clone(&self.engine);
-            if !self.should_drain() || !self.drain_at(&Pace::appends(&engine)).await? {
+            if !self.should_drain() || !self.drain_at(&Pace::appends(&engine)).await?.has_drained() {
                 return Ok(());
             }
         }
@@ -132,14 +149,16 @@ impl Maintenance {
     /// slot was there, makes it.
     pub(crate) async fn make_room(&mut self) -> Result<(), DiskError> {
         while self.engine.ring.figures().free == 0 {
-            if self.drain_once().await? {
-                continue;
+            match self.drain_at(&Pace::Unpaced).await? {
+                Tried::Drained(true) => {}
+                Tried::Drained(false) => {
+                    grow::grow(&self.engine, self.engine.settings.slot_bytes_first).await?
+                }
+                Tried::NoRoom(error) => {
+                    let (path, reason) = (crate::slot::DIRECTORY.to_owned(), lack(&error));
+                    return Err(DiskError { kind: error.kind, call: "make room in", path, reason });
+                }
             }
-            if let Some(reason) = self.engine.status.brake() {
-                let path = crate::slot::DIRECTORY.to_owned();
-                return Err(DiskError { kind: DiskErrorKind::NoSpace, call: "make room in", path, reason });
-            }
-            grow::grow(&self.engine, self.engine.settings.slot_bytes_first).await?;
         }
         Ok(())
     }
@@ -151,30 +170,31 @@ impl Maintenance {
 
     /// One round of draining that someone waits for. False when there was nothing to drain, or no room to drain it to.
     pub(crate) async fn drain_once(&mut self) -> Result<bool, DiskError> {
-        self.drain_at(&Pace::Unpaced).await
+        Ok(self.drain_at(&Pace::Unpaced).await?.has_drained())
     }
 
     /// One round of draining at this pace: a smaller one where there is no room for a large one. Puts are throttled when
     /// there is none for the smallest; or for any while the ring has no slot left, which must not fill up: a start that
     /// finds it full needs room on the volume.
-    async fn drain_at(&mut self, pace: &Pace<'_>) -> Result<bool, DiskError> {
+    async fn drain_at(&mut self, pace: &Pace<'_>) -> Result<Tried, DiskError> {
         let most = self.engine.settings.drain_bytes_max;
         loop {
-            let error = match self.try_to_drain(pace).await? {
+            match self.try_to_drain(pace).await? {
                 Tried::Drained(drained) => {
                     self.round_bytes_max = self.round_bytes_max.saturating_mul(2).min(most);
-                    return Ok(drained);
+                    return Ok(Tried::Drained(drained));
                 }
-                Tried::NoRoom(error) => error,
-            };
-            let is_smallest = self.round_bytes_max <= most / DRAIN_PARTS_MAX;
-            if is_smallest || self.engine.ring.figures().free == 0 {
-                self.engine.status.set_brake(Brake::Drain, Some(format!("the volume is full: {error}")));
+                Tried::NoRoom(error) => {
+                    let is_smallest = self.round_bytes_max <= most / DRAIN_PARTS_MAX;
+                    if is_smallest || self.engine.ring.figures().free == 0 {
+                        self.engine.status.set_brake(Brake::Drain, Some(lack(&error)));
+                    }
+                    if is_smallest {
+                        return Ok(Tried::NoRoom(error));
+                    }
+                    self.round_bytes_max /= 2;
+                }
             }
-            if is_smallest {
-                return Ok(false);
-            }
-            self.round_bytes_max /= 2;
         }
     }
 
@@ -182,6 +202,9 @@ impl Maintenance {
         let undrained = self.engine.cache.undrained(self.round_bytes_max, pace.steps()).await;
         if undrained.through == self.manifest.through {
             return Ok(Tried::Drained(false));
+        }
+        if let Err(error) = self.cut_back().await {
+            return Ok(Tried::NoRoom(self.no_room(error).await?));
         }
         let engine = Arc::clone(&self.engine);
         let (retention, now) = (&engine.retention, engine.clock.wall());
@@ -198,7 +221,10 @@ impl Maintenance {
         };
         let round = match drained.await {
             Ok(round) => round,
-            Err(error) => return Ok(Tried::NoRoom(self.no_space(error, touched).await?)),
+            Err(error) => {
+                self.touched = touched;
+                return Ok(Tried::NoRoom(self.no_room(error).await?));
+            }
         };
         self.point_to(round.next).await?;
         self.engine.status.set_brake(Brake::Drain, None);
@@ -228,23 +254,35 @@ impl Maintenance {
         Ok(Tried::Drained(true))
     }
 
-    /// A full volume is not fatal: cut back, and try again later. Anything else is.
-    async fn no_space(&mut self, error: DiskError, touched: Touched) -> Result<DiskError, DiskError> {
-        if error.kind != DiskErrorKind::NoSpace {
+    /// A full volume is not fatal, nor is a want of descriptors: cut back, and try again later. Anything else is.
+    async fn no_room(&mut self, error: DiskError) -> Result<DiskError, DiskError> {
+        if !error.kind.is_lack() {
             return Err(error);
         }
-        drain::undo(&*self.engine.disk, touched).await?;
+        if error.kind == DiskErrorKind::TooManyOpen {
+            self.engine.readers.close_files();
+        }
+        match self.cut_back().await {
+            // That takes a descriptor, too: before the next round, then.
+            Err(error) if !error.kind.is_lack() => return Err(error),
+            _ => {}
+        }
         let new_checkpoint = checkpoint::path(self.manifest.number + 1);
         checkpoint::remove(&*self.engine.disk, &new_checkpoint).await?;
         Ok(error)
     }
 
-    /// As [`Maintenance::no_space`], for what is not draining. Only the drain throttles: without it there would be no round
+    /// Cuts back what the last round has written, if it failed.
+    async fn cut_back(&mut self) -> Result<(), DiskError> {
+        drain::undo(&*self.engine.disk, &mut self.touched).await
+    }
+
+    /// As [`Maintenance::no_room`], for what is not draining. Only the drain throttles: without it there would be no round
     /// that succeeds and ends that.
     async fn try_later(&mut self, error: DiskError) -> Result<(), DiskError> {
-        let error = self.no_space(error, Touched::default()).await?;
+        let error = self.no_room(error).await?;
         if !self.engine.status.drain_is_stuck() {
-            tracing::warn!(%error, "the volume is full; trying again");
+            tracing::warn!("{}; trying again", lack(&error));
         }
         Ok(())
     }

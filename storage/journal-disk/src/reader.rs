@@ -335,6 +335,11 @@ impl Readers {
         self.cache().forget(segment);
     }
 
+    /// Closes the files that are held open for the next reads: descriptors are short.
+    pub(crate) fn close_files(&self) {
+        self.files().files.clear();
+    }
+
     /// Frees the cache: nobody has read for a while.
     pub(crate) fn rest(&self) {
         let mut cache = self.cache();
@@ -365,7 +370,14 @@ impl Readers {
             files.forgotten
         };
         let access = if is_bulk { Access::BulkReadOnly } else { Access::ReadOnly };
-        let file = disk.open(&segment.data_path(), access).await.map_err(|error| match error.kind {
+        let path = segment.data_path();
+        let mut opened = disk.open(&path, access).await;
+        if matches!(&opened, Err(error) if error.kind == DiskErrorKind::TooManyOpen) {
+            // Those that are open here are wanted less.
+            self.close_files();
+            opened = disk.open(&path, access).await;
+        }
+        let file = opened.map_err(|error| match error.kind {
             DiskErrorKind::NotFound => LoadError::Gone(*segment),
             _ => LoadError::Failed(ReadError::Disk(error.to_string())),
         })?;

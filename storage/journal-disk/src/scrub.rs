@@ -58,8 +58,10 @@ async fn round(engine: &Engine) -> bool {
 async fn read(engine: &Engine, chunk: &ChunkRef) -> Result<(), ReadError> {
     let path = chunk.segment.data_path();
     let file = match engine.disk.open(&path, Access::ReadOnly).await {
-        // Removed or replaced meanwhile.
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(()),
+        // Removed or replaced meanwhile; or it must wait for the next round.
+        Err(error) if matches!(error.kind, DiskErrorKind::NotFound | DiskErrorKind::TooManyOpen) => {
+            return Ok(());
+        }
         other => other.map_err(|error| ReadError::Disk(error.to_string()))?,
     };
     file.drop_cache(chunk.row.position, u64::from(chunk.row.length));

@@ -89,6 +89,9 @@ pub struct Settings {
     pub read_queue_max: usize,
     /// Segments held open for reading.
     pub open_files_max: usize,
+    /// So many segments are written before they are synced, one after the other: a journaling file system makes all of them
+    /// durable with the first. Each has two files open.
+    pub unsynced_segments_max: usize,
     /// Appends are throttled while the volume has less than this many bytes free…
     pub disk_reserve_bytes: u64,
     /// …or less than this part of all its bytes, in thousandths. engine.md: 5 %.
@@ -145,6 +148,7 @@ impl Default for Settings {
             readers: 2,
             read_queue_max: 1024,
             open_files_max: 256,
+            unsynced_segments_max: 64,
             disk_reserve_bytes: 0,
             disk_reserve_permille: 50,
             confirm_after: Duration::from_millis(1),
@@ -252,6 +256,7 @@ impl Settings {
             self.paced_bytes_min > 0 && whole(self.paced_bytes_min as u64),
             "paced writes have whole blocks",
         )?;
+        rule(self.unsynced_segments_max > 0, "a round writes to a segment")?;
         rule(self.readers > 0 && self.read_queue_max > 0, "there is a reader")?;
         rule(self.segments_per_retention > 0, "a retention has at least one segment")
     }

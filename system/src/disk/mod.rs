@@ -25,10 +25,19 @@ pub enum DiskErrorKind {
     NoSpace,
     /// The file ends before the bytes that were asked for.
     EndOfFile,
+    /// No further file can be opened: this process, or the system, has as many open as it may.
+    TooManyOpen,
     /// Another process holds the data directory.
     Locked,
     /// Reading, writing or syncing failed; what the file holds now is not known.
     Io,
+}
+
+impl DiskErrorKind {
+    /// Whether the call failed for want of room or of a descriptor: nothing is broken, and it may succeed later.
+    pub fn is_lack(self) -> bool {
+        matches!(self, DiskErrorKind::NoSpace | DiskErrorKind::TooManyOpen)
+    }
 }
 
 /// A failed call: which call, on which path, and the operating system's reason.

@@ -48,6 +48,7 @@ pub(super) fn disk_error(call: &'static str, path: &str, error: &io::Error) -> D
         (io::ErrorKind::UnexpectedEof, _) => DiskErrorKind::EndOfFile,
         // A full quota is a full volume to us.
         (_, Some(Errno::NOSPC | Errno::DQUOT)) => DiskErrorKind::NoSpace,
+        (_, Some(Errno::MFILE | Errno::NFILE)) => DiskErrorKind::TooManyOpen,
         _ => DiskErrorKind::Io,
     };
     DiskError { kind, call, path: path.to_owned(), reason: error.to_string() }
@@ -337,6 +338,8 @@ mod tests {
             (Errno::EXIST, DiskErrorKind::AlreadyExists),
             (Errno::NOSPC, DiskErrorKind::NoSpace),
             (Errno::DQUOT, DiskErrorKind::NoSpace),
+            (Errno::MFILE, DiskErrorKind::TooManyOpen),
+            (Errno::NFILE, DiskErrorKind::TooManyOpen),
             (Errno::IO, DiskErrorKind::Io),
             (Errno::ACCESS, DiskErrorKind::Io),
         ] {

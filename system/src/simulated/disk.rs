@@ -254,7 +254,7 @@ impl SimulatedDisk {
         error: DiskErrorKind,
     ) {
         let path_part = path_part.to_owned();
-        let leaves = if error == DiskErrorKind::NoSpace { Remains::Nothing } else { Remains::OnItsWay };
+        let leaves = if error.is_lack() { Remains::Nothing } else { Remains::OnItsWay };
         self.state().faults.push(Fault { kind, path_part, passes, strikes_once, error, leaves });
     }
 
