@@ -6,20 +6,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use thalweg_journal::{ReadError, Tail};
-use thalweg_system::Disk;
 use thalweg_system::disk::Access;
+use thalweg_system::{Disk, DiskFile};
 use thalweg_types::{Offset, ShardKey};
 
 use crate::checkpoint;
 use crate::error::OpenError;
-use crate::index;
 use crate::manifest::Manifest;
 use crate::reader::read_chunk;
 use crate::recovery::{self, Chunks};
 use crate::replay::{self, Replay};
-use crate::segment::SegmentName;
+use crate::salvage::{self, Part};
+use crate::segment::{ChunkRow, SegmentName};
 use crate::slot::{self, Slot};
 use crate::superblock::{Looked, Superblocks};
+use crate::survey::{Chunk, Surveyed, survey};
 
 /// What a journal holds, and how far it is good.
 #[derive(Debug, Default)]
@@ -78,6 +79,11 @@ impl fmt::Display for Damage {
 impl Checked {
     fn damage(&mut self, error: impl fmt::Display) {
         self.damage.push(Damage { what: error.to_string(), records: None });
+    }
+
+    fn lost(&mut self, what: String, segment: SegmentName, row: &ChunkRow) {
+        let key = ShardKey { stream: segment.stream, shard: row.shard };
+        self.damage.push(Damage { what, records: Some((key, row.first..row.end())) });
     }
 }
 
@@ -215,64 +221,19 @@ async fn check_segments(
     let mut chunks: Chunks = BTreeMap::new();
     let mut are_known = true;
     for (&stream, row) in &manifest.streams {
-        for (&number, segment_row) in &row.segments {
-            checked.segments += 1;
-            let name = SegmentName { stream, number, revision: segment_row.revision };
-            let rows = match index::read(disk, journal, name, segment_row).await {
-                Ok(rows) => rows,
-                // A start does not replace what a later version wrote.
-                Err(error) if !error.is_damage() => {
-                    checked.damage(error);
-                    are_known = false;
-                    continue;
-                }
-                Err(error) => {
-                    checked.notes.push(format!("{error}; the next start makes it anew from the segment"));
-                    match index::scan(disk, journal, name, segment_row).await {
-                        Ok(rows) => rows,
-                        Err(error) => {
-                            checked.damage(error);
-                            are_known = false;
-                            continue;
-                        }
-                    }
-                }
-            };
-            let file = match disk.open(&name.data_path(), Access::ReadOnly).await {
-                Ok(file) => file,
-                Err(error) => {
-                    checked.damage(OpenError::from(error));
-                    are_known = false;
-                    continue;
-                }
-            };
-            for row in &rows {
-                checked.chunks += 1;
-                checked.records += row.end() - row.first;
-                checked.bytes += u64::from(row.length);
-                match read_chunk(&*file, &name, row).await {
-                    Ok(chunk) if chunk.runs().is_empty() => {
-                        let key = ShardKey { stream, shard: row.shard };
-                        let (first, last) = (row.first, row.end() - 1);
-                        let path = name.data_path();
-                        checked.notes.push(format!(
-                            "{path}: records {first} to {last} of shard {key} were lost to damage and set aside; reads pass over them"
-                        ));
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        let what = match error {
-                            ReadError::Corrupt { file, position, what } => {
-                                OpenError::corrupt(&file, position, what).to_string()
-                            }
-                            other => other.to_string(),
-                        };
-                        let key = ShardKey { stream, shard: row.shard };
-                        checked.damage.push(Damage { what, records: Some((key, row.first..row.end())) });
-                    }
-                }
+        checked.segments += row.segments.len() as u64;
+        let segments = match survey(disk, journal, manifest, stream, row).await {
+            Ok(segments) => segments,
+            Err(error) => {
+                checked.damage(error);
+                are_known = false;
+                continue;
             }
-            if let Err(error) = recovery::add_chunks(&mut chunks, manifest, name, rows) {
+        };
+        for segment in segments {
+            are_known &= check_segment(disk, &segment, checked).await;
+            let rows = segment.chunks.iter().map(|chunk| *chunk.row()).collect();
+            if let Err(error) = recovery::add_chunks(&mut chunks, manifest, segment.name, rows) {
                 checked.damage(error);
                 are_known = false;
             }
@@ -283,4 +244,81 @@ async fn check_segments(
         are_known = false;
     }
     are_known.then_some(chunks)
+}
+
+/// All that is stored in a segment. False when a start refuses it.
+async fn check_segment(disk: &dyn Disk, segment: &Surveyed, checked: &mut Checked) -> bool {
+    let path = segment.name.data_path();
+    if let Some(error) = &segment.index_fault {
+        checked.notes.push(format!("{error}; the next start makes it anew from the segment"));
+    }
+    if let Some(error) = &segment.fault {
+        checked.damage(error);
+    }
+    let file = match disk.open(&path, Access::ReadOnly).await {
+        Ok(file) => Some(file),
+        // Told already, if not only the segment is gone.
+        Err(_) if segment.fault.is_some() => None,
+        Err(error) => {
+            checked.damage(error);
+            None
+        }
+    };
+    for chunk in &segment.chunks {
+        match chunk {
+            Chunk::Known(row) => check_chunk(file.as_deref(), segment.name, row, checked).await,
+            Chunk::Missing(row) => {
+                let what =
+                    format!("{path} has lost a chunk of which neither it nor its index tells anything");
+                checked.lost(what, segment.name, row);
+            }
+        }
+    }
+    segment.fault.is_none() && file.is_some()
+}
+
+/// A chunk and its runs. What is told as damaged is what would be lost were the segment set aside.
+async fn check_chunk(
+    file: Option<&dyn DiskFile>,
+    segment: SegmentName,
+    row: &ChunkRow,
+    checked: &mut Checked,
+) {
+    checked.chunks += 1;
+    checked.records += row.end() - row.first;
+    checked.bytes += u64::from(row.length);
+    let path = segment.data_path();
+    let error = match file {
+        None => ReadError::Disk(format!("{path} cannot be opened")),
+        Some(file) => match read_chunk(file, &segment, row).await {
+            Ok(chunk) => {
+                if chunk.runs().is_empty() {
+                    let key = ShardKey { stream: segment.stream, shard: row.shard };
+                    let (first, last) = (row.first, row.end() - 1);
+                    checked.notes.push(format!(
+                        "{path}: records {first} to {last} of shard {key} were lost to damage and set aside; reads pass over them"
+                    ));
+                }
+                return;
+            }
+            Err(error) => error,
+        },
+    };
+    let bytes = salvage::read(file, row).await;
+    let mut is_told = false;
+    for part in salvage::parts(&bytes, segment.stream, row) {
+        let Part::Lost(lost, fault) = part else { continue };
+        let what = match &error {
+            ReadError::Corrupt { .. } => {
+                OpenError::corrupt(&path, row.position + fault.at as u64, fault.what).to_string()
+            }
+            other => other.to_string(),
+        };
+        checked.lost(what, segment, &lost);
+        is_told = true;
+    }
+    if !is_told {
+        // The second time it could be read.
+        checked.damage(error);
+    }
 }

@@ -80,7 +80,10 @@ fn check_header(
         HeaderFault::Version(found) => {
             OpenError::Version { file: path.to_owned(), found, known: segment::VERSION }
         }
-        HeaderFault::Damaged(what) => OpenError::corrupt(path, 0, what),
+        HeaderFault::Foreign => {
+            OpenError::corrupt(path, 0, "the file belongs to another journal or has another's name")
+        }
+        HeaderFault::Damaged => OpenError::corrupt(path, 0, "the file's header does not fit its checksum"),
     })
 }
 

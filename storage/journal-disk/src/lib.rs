@@ -38,6 +38,7 @@ mod recovery;
 mod replay;
 mod retention;
 mod ring;
+mod salvage;
 mod scrub;
 mod segment;
 mod segment_writer;
@@ -47,6 +48,7 @@ mod shards;
 mod slot;
 mod status;
 mod superblock;
+mod survey;
 mod tail_cache;
 
 pub use check::{Checked, Damage, check};

@@ -90,7 +90,9 @@ pub(crate) fn encode_header(part: Part, journal: u64, name: SegmentName) -> [u8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderFault {
     Version(u32),
-    Damaged(&'static str),
+    /// It is whole, and another file's.
+    Foreign,
+    Damaged,
 }
 
 pub(crate) fn check_header(
@@ -100,13 +102,13 @@ pub(crate) fn check_header(
     name: SegmentName,
 ) -> Result<(), HeaderFault> {
     if sum_behind_first_field(bytes) != get_u32(bytes, 0) {
-        return Err(HeaderFault::Damaged("the file's header does not fit its checksum"));
+        return Err(HeaderFault::Damaged);
     }
     if get_u32(bytes, 8) > VERSION {
         return Err(HeaderFault::Version(get_u32(bytes, 8)));
     }
     if bytes != encode_header(part, journal, name) {
-        return Err(HeaderFault::Damaged("the file belongs to another journal or has another's name"));
+        return Err(HeaderFault::Foreign);
     }
     Ok(())
 }

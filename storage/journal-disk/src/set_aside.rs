@@ -14,19 +14,21 @@ use std::sync::Arc;
 
 use thalweg_system::disk::{Access, DiskErrorKind};
 use thalweg_system::{Disk, DiskError, DiskFile};
-use thalweg_types::{Offset, ShardKey, StreamId, Timestamp};
+use thalweg_types::{Offset, ShardKey, Timestamp};
 
 use crate::buffer_pool::BufferPool;
 use crate::checkpoint;
 use crate::error::OpenError;
-use crate::index;
 use crate::manifest::SegmentRow;
 use crate::pace::Pace;
 use crate::reader::read_chunk;
-use crate::segment::{self, ChunkRow, ChunkRun, SegmentName};
+use crate::recovery::{self, Chunks};
+use crate::salvage::{self, Part};
+use crate::segment::{ChunkRow, SegmentName};
 use crate::segment_writer::{SegmentWriter, Tools};
 use crate::settings::Settings;
 use crate::superblock::{Found, Superblocks};
+use crate::survey::{Chunk, Surveyed, survey};
 
 /// Where the damaged files are kept.
 const DIRECTORY: &str = "set-aside";
@@ -55,17 +57,10 @@ pub struct Lost {
     pub arrivals: (Timestamp, Timestamp),
 }
 
-/// A part of a chunk: neighbouring runs that are whole, or records that are lost.
-enum Part {
-    Whole(Vec<ChunkRun>),
-    Lost(ChunkRow),
-}
-
 /// Writes every segment anew in which something cannot be read, without what is lost.
 ///
 /// # Errors
-/// The disk's; and where damage goes beyond records, that damage: neither the index nor the segment says then what was
-/// there. Nothing is changed in that case.
+/// The disk's; and where damage goes beyond segments, that damage. Nothing is changed in that case.
 pub async fn set_aside(disk: &dyn Disk) -> Result<Vec<SetAside>, OpenError> {
     let mut superblocks = match Superblocks::find(disk).await? {
         Found::Journal { superblocks, .. } => superblocks,
@@ -77,28 +72,31 @@ pub async fn set_aside(disk: &dyn Disk) -> Result<Vec<SetAside>, OpenError> {
     }
     let mut manifest = checkpoint::read(disk, current.journal, current.checkpoint).await?;
     let mut damaged = Vec::new();
+    let mut all_chunks = Chunks::new();
     for (&stream, row) in &manifest.streams {
-        for (&number, row) in &row.segments {
-            let name = SegmentName { stream, number, revision: row.revision };
-            let chunks = match index::read(disk, current.journal, name, row).await {
-                Err(error) if !error.is_damage() => return Err(error),
-                Err(_) => index::scan(disk, current.journal, name, row).await?,
-                Ok(chunks) => chunks,
-            };
-            if !is_whole(disk, name, &chunks).await? {
-                damaged.push((name, *row, chunks));
+        for segment in survey(disk, current.journal, &manifest, stream, row).await? {
+            let rows = segment.chunks.iter().map(|chunk| *chunk.row()).collect();
+            recovery::add_chunks(&mut all_chunks, &manifest, segment.name, rows)?;
+            if segment.fault.is_some() || !is_whole(disk, &segment).await? {
+                damaged.push(segment);
             }
         }
     }
+    recovery::check_ends(&all_chunks, &manifest)?;
     if damaged.is_empty() {
         return Ok(Vec::new());
     }
     let mut all = Vec::new();
-    for (name, row, chunks) in &damaged {
-        let kept = keep(disk, *name).await?;
-        let (new, lost) = rewrite(disk, current.journal, *name, row, chunks).await?;
+    for segment in &damaged {
+        let name = segment.name;
+        let kept = keep(disk, name).await?;
+        let (new, lost) = rewrite(disk, current.journal, segment).await?;
         let stream = manifest.streams.get_mut(&name.stream).expect("it was found there");
-        stream.segments.insert(name.number, new);
+        match new {
+            Some(row) => drop(stream.segments.insert(name.number, row)),
+            // All that was in it was trimmed, or is told with another one.
+            None => drop(stream.segments.remove(&name.number)),
+        }
         all.push(SetAside { file: name.data_path(), kept, lost });
     }
     manifest.number += 1;
@@ -106,17 +104,24 @@ pub async fn set_aside(disk: &dyn Disk) -> Result<Vec<SetAside>, OpenError> {
     superblocks.store(|superblock| superblock.checkpoint = manifest.number).await?;
     // What is left of these after a crash here, the next start removes.
     checkpoint::remove(disk, &checkpoint::path(current.checkpoint)).await?;
-    for (name, ..) in &damaged {
-        checkpoint::remove(disk, &name.data_path()).await?;
-        checkpoint::remove(disk, &name.index_path()).await?;
+    for segment in &damaged {
+        for from in [segment.name.index_path(), segment.name.data_path()] {
+            // Better than the copy, where not all could be read.
+            match disk.rename(&from, &kept_path(segment.name, &from)).await {
+                Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
     }
+    disk.sync_directory(DIRECTORY).await?;
     Ok(all)
 }
 
-async fn is_whole(disk: &dyn Disk, name: SegmentName, chunks: &[ChunkRow]) -> Result<bool, DiskError> {
+async fn is_whole(disk: &dyn Disk, segment: &Surveyed) -> Result<bool, DiskError> {
+    let name = segment.name;
     let Some(file) = open(disk, &name.data_path()).await? else { return Ok(false) };
-    for row in chunks {
-        if read_chunk(&*file, &name, row).await.is_err() {
+    for chunk in &segment.chunks {
+        if read_chunk(&*file, &name, chunk.row()).await.is_err() {
             return Ok(false);
         }
     }
@@ -131,14 +136,19 @@ async fn open(disk: &dyn Disk, path: &str) -> Result<Option<Arc<dyn DiskFile>>, 
     }
 }
 
+/// Where one of a segment's files is kept.
+fn kept_path(name: SegmentName, file: &str) -> String {
+    let file_name = file.rsplit('/').next().expect("a path has a last part");
+    format!("{DIRECTORY}/{}-{file_name}", name.stream.0)
+}
+
 /// Copies a segment's files to where they are kept, as far as they can be read; answers where its data is.
 async fn keep(disk: &dyn Disk, name: SegmentName) -> Result<Option<String>, DiskError> {
     disk.create_directory(DIRECTORY).await?;
     disk.sync_directory("").await?;
     let mut kept = None;
     for from in [name.index_path(), name.data_path()] {
-        let file_name = from.rsplit('/').next().expect("a path has a last part");
-        let to = format!("{DIRECTORY}/{}-{file_name}", name.stream.0);
+        let to = kept_path(name, &from);
         kept = copy(disk, &from, &to).await?.then_some(to);
     }
     disk.sync_directory(DIRECTORY).await?;
@@ -161,14 +171,16 @@ async fn copy(disk: &dyn Disk, from: &str, to: &str) -> Result<bool, DiskError> 
     Ok(true)
 }
 
-/// Writes the next revision of a segment; answers its row and what is lost.
+/// Writes the next revision of a segment; answers its row, if there is something to write, and what is lost.
 async fn rewrite(
     disk: &dyn Disk,
     journal: u64,
-    old: SegmentName,
-    row: &SegmentRow,
-    chunks: &[ChunkRow],
-) -> Result<(SegmentRow, Vec<Lost>), DiskError> {
+    segment: &Surveyed,
+) -> Result<(Option<SegmentRow>, Vec<Lost>), DiskError> {
+    let (old, row) = (segment.name, &segment.row);
+    if segment.chunks.is_empty() {
+        return Ok((None, Vec::new()));
+    }
     let name = SegmentName { revision: old.revision + 1, ..old };
     // What a crash left of the same.
     checkpoint::remove(disk, &name.data_path()).await?;
@@ -179,26 +191,30 @@ async fn rewrite(
     let mut writer = SegmentWriter::create(tools, name, row.data_bytes).await?;
     let file = open(disk, &old.data_path()).await?;
     let mut lost = Vec::new();
-    for chunk in chunks {
-        let mut bytes = vec![0; chunk.length as usize];
-        let read = match &file {
-            // A device that cannot read it has lost it, as one that reads something else.
-            Some(file) => file.read(chunk.position, &mut bytes).await.is_ok(),
-            None => false,
+    let tell = |row: &ChunkRow| Lost {
+        shard: ShardKey { stream: old.stream, shard: row.shard },
+        offsets: row.first..row.end(),
+        arrivals: (row.first_arrival, row.last_arrival),
+    };
+    for chunk in &segment.chunks {
+        let row = match chunk {
+            Chunk::Known(row) => row,
+            Chunk::Missing(row) => {
+                writer.append_lost(row).await?;
+                lost.push(tell(row));
+                continue;
+            }
         };
-        for part in parts(&bytes[..if read { bytes.len() } else { 0 }], old.stream, chunk) {
+        let bytes = salvage::read(file.as_deref(), row).await;
+        for part in salvage::parts(&bytes, old.stream, row) {
             match part {
                 Part::Whole(runs) => {
                     let runs = runs.iter().map(|run| (*run, &bytes[run.start..][..run.length as usize]));
-                    writer.append(chunk.shard, runs).await?;
+                    writer.append(row.shard, runs).await?;
                 }
-                Part::Lost(row) => {
+                Part::Lost(row, _) => {
                     writer.append_lost(&row).await?;
-                    lost.push(Lost {
-                        shard: ShardKey { stream: old.stream, shard: row.shard },
-                        offsets: row.first..row.end(),
-                        arrivals: (row.first_arrival, row.last_arrival),
-                    });
+                    lost.push(tell(&row));
                 }
             }
         }
@@ -206,32 +222,5 @@ async fn rewrite(
     let mut written = writer.finish().await?;
     written.sync(disk).await?;
     written.row.open = row.open;
-    Ok((written.row, lost))
-}
-
-/// What of a chunk is whole and what is lost, in order.
-fn parts(bytes: &[u8], stream: StreamId, row: &ChunkRow) -> Vec<Part> {
-    let runs = match segment::decode_chunk(bytes, stream, row.position) {
-        Ok((found, runs)) if found == *row && !runs.is_empty() => runs,
-        _ => return vec![Part::Lost(*row)],
-    };
-    let mut parts: Vec<Part> = Vec::new();
-    for run in runs {
-        match (segment::check_chunk_runs(bytes, &[run]), parts.last_mut()) {
-            (Ok(()), Some(Part::Whole(runs))) => runs.push(run),
-            (Ok(()), _) => parts.push(Part::Whole(vec![run])),
-            (Err(_), Some(Part::Lost(lost))) => {
-                lost.count += u64::from(run.count);
-                lost.last_arrival = run.arrival;
-            }
-            (Err(_), _) => parts.push(Part::Lost(ChunkRow {
-                first: run.first,
-                count: u64::from(run.count),
-                first_arrival: run.arrival,
-                last_arrival: run.arrival,
-                ..*row
-            })),
-        }
-    }
-    parts
+    Ok((Some(written.row), lost))
 }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,8 @@ use support::history::{History, is_throttled, records_of};
 use thalweg_journal::{Journal, Read};
 use thalweg_journal_disk::{Checked, DiskJournal, Lost, OpenError, Settings, check, set_aside};
 use thalweg_system::Clock;
-use thalweg_system::simulated::{Crash, SimulatedDisk};
+use thalweg_system::disk::DiskErrorKind;
+use thalweg_system::simulated::{CallKind, Crash, SimulatedDisk};
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
 const STREAM: StreamId = StreamId(7);
@@ -97,6 +99,36 @@ fn damage(disk: &SimulatedDisk) -> usize {
     checked(disk).damage.len()
 }
 
+/// The records that a check names as lost.
+fn told_as_lost(disk: &SimulatedDisk) -> Vec<(ShardKey, Range<Offset>)> {
+    checked(disk).damage.into_iter().filter_map(|damage| damage.records).collect()
+}
+
+fn offsets(lost: &[Lost]) -> Vec<(ShardKey, Range<Offset>)> {
+    lost.iter().map(|lost| (lost.shard, lost.offsets.clone())).collect()
+}
+
+/// Sets aside what is damaged, and checks that a check told what that loses, that it is told where it was, and that all
+/// else is there. Answers what is lost.
+#[track_caller]
+fn check_set_aside(disk: SimulatedDisk, expected: &Content) -> Vec<Lost> {
+    let told = told_as_lost(&disk);
+    let all = set_aside_now(&disk).expect("the damage is in segments");
+    let lost: Vec<Lost> = all.into_iter().flat_map(|one| one.lost).collect();
+    assert_eq!(told, offsets(&lost), "a check told it before");
+    assert!(checked(&disk).damage.is_empty(), "{:?}", checked(&disk).damage);
+    let (found, disk) = on(disk, async |journal, machine| {
+        let found = content(&journal).await;
+        let mut history = History::default();
+        (0..SHARDS).for_each(|index| history.opened(shard(index)));
+        put(machine, &journal, &mut history, 10).await;
+        found
+    });
+    assert_eq!(found, without(expected, &lost));
+    assert_eq!(on(disk, async |journal, _| content(&journal).await).0.len(), found.len() + 20);
+    lost
+}
+
 /// What was there but for what was lost.
 fn without(content: &Content, lost: &[Lost]) -> Content {
     let is_lost = |key, offset| lost.iter().any(|lost| lost.shard == key && lost.offsets.contains(&offset));
@@ -120,6 +152,7 @@ fn what_is_lost_is_told_to_the_record_and_the_rest_is_there() {
         for at in (0..length).step_by(97) {
             let disk = disk.copy();
             disk.flip_bit(&file, at, (at % 8) as u8);
+            let told = told_as_lost(&disk);
             let was_damaged = damage(&disk) > 0;
             let all = set_aside_now(&disk).expect("the index tells what was there");
             assert_eq!(all.len(), usize::from(was_damaged), "{file}, byte {at}");
@@ -129,6 +162,7 @@ fn what_is_lost_is_told_to_the_record_and_the_rest_is_there() {
             assert!(checked.notes.iter().all(is_told), "{file}, byte {at}: {:?}", checked.notes);
             assert!(set_aside_now(&disk).expect("it is whole").is_empty(), "once is enough");
             let lost: Vec<Lost> = all.into_iter().flat_map(|one| one.lost).collect();
+            assert_eq!(told, offsets(&lost), "{file}, byte {at}: a check told it before");
             let kept = without(&expected, &lost);
             with_loss += usize::from(kept.len() < expected.len());
             runs_kept += usize::from(expected.len() - kept.len() == 2);
@@ -175,17 +209,109 @@ fn a_segment_that_is_not_there_is_lost_as_its_index_says() {
     assert_eq!(after, without(&expected, &all[0].lost));
 }
 
+/// Bytes of a header, of an entry, and of what begins a chunk (docs/formats/journal.md).
+const HEADER: usize = 64;
+const ENTRY: usize = 64;
+const CHUNK_HEAD: u64 = 80;
+
+/// Where a segment's chunks begin, by its index.
+fn chunks(disk: &SimulatedDisk, segment: &str) -> Vec<u64> {
+    let index = disk.content(&segment.replace(".seg", ".idx")).expect("it is there");
+    let entries = index[HEADER..].chunks_exact(ENTRY);
+    entries.map(|entry| u64::from_le_bytes(entry[40..48].try_into().expect("eight bytes"))).collect()
+}
+
+/// The story: neither the index nor the segment tells all of it, and nothing was set aside.
 #[test]
-fn where_neither_index_nor_segment_says_what_was_there_nothing_is_changed() {
-    let (disk, _) = directory();
+fn index_and_segment_damaged_at_different_places_lose_no_more_than_one_of_them() {
+    let (disk, expected) = directory();
     let file = &segments(&disk)[0];
-    disk.damage(file, |bytes| bytes[64..200].fill(0xee));
-    disk.damage(&file.replace(".seg", ".idx"), |bytes| bytes[70] ^= 1);
-    let before: Vec<_> = disk.files().iter().map(|file| disk.content(file)).collect();
-    let error = set_aside_now(&disk).expect_err("it cannot be told");
-    assert!(error.to_string().contains(file), "{error}");
-    let after: Vec<_> = disk.files().iter().map(|file| disk.content(file)).collect();
-    assert!(before == after);
+    let index = file.replace(".seg", ".idx");
+    let chunks = chunks(&disk, file);
+    assert!(chunks.len() > 3, "{chunks:?}");
+    for entry in 0..chunks.len() {
+        for chunk in (0..chunks.len()).filter(|chunk| *chunk != entry) {
+            // Its header, and a run.
+            for within in [8, CHUNK_HEAD + 200] {
+                println!("entry {entry}, byte {within} of chunk {chunk}");
+                let damaged = disk.copy();
+                damaged.flip_bit(file, chunks[chunk] + within, 1);
+                let alone = set_aside_now(&damaged.copy()).expect("the index tells what was there");
+                damaged.flip_bit(&index, (HEADER + entry * ENTRY + 9) as u64, 1);
+                let lost = check_set_aside(damaged, &expected);
+                assert!(!lost.is_empty(), "something was damaged");
+                assert_eq!(lost, alone[0].lost, "as with the index");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_neither_index_nor_segment_tells_what_was_there_its_neighbours_do() {
+    let (disk, expected) = directory();
+    let file = &segments(&disk)[0];
+    let index = file.replace(".seg", ".idx");
+    let chunks = chunks(&disk, file);
+    for (number, at) in chunks.iter().enumerate() {
+        println!("chunk {number}");
+        let alone = disk.copy();
+        alone.flip_bit(file, at + 8, 1);
+        let alone = set_aside_now(&alone).expect("the index tells what was there");
+        let damaged = disk.copy();
+        damaged.flip_bit(file, at + 8, 1);
+        damaged.flip_bit(&index, (HEADER + number * ENTRY + 9) as u64, 1);
+        let lost = check_set_aside(damaged, &expected);
+        assert_eq!(offsets(&lost), offsets(&alone[0].lost), "not a record more");
+    }
+    // Without an index, and with a header that is not even as long as it says.
+    let damaged = disk.copy();
+    damaged.remove(&index);
+    damaged.damage(file, |bytes| {
+        bytes[usize::try_from(chunks[1]).expect("it is small")..][..4096].fill(0xee);
+    });
+    assert!(!check_set_aside(damaged, &expected).is_empty());
+    // Nothing at all.
+    let damaged = disk.copy();
+    damaged.remove(&index);
+    damaged.remove(file);
+    assert!(!check_set_aside(damaged, &expected).is_empty());
+}
+
+/// The story: all of a stream's segments were gone with their indexes, and could not be set aside.
+#[test]
+fn a_streams_folder_that_is_gone_is_lost_as_the_checkpoint_says() {
+    let (disk, expected) = directory();
+    for file in disk.files().iter().filter(|file| file.starts_with("seg/")) {
+        disk.remove(file);
+    }
+    let lost = check_set_aside(disk, &expected);
+    assert!(without(&expected, &lost).is_empty(), "a clean end drains everything");
+    assert_eq!(lost.len(), SHARDS as usize, "each shard's records are told together: {lost:?}");
+}
+
+#[test]
+fn what_can_be_read_the_second_time_is_not_lost() {
+    let (disk, expected) = directory();
+    let file = &segments(&disk)[0];
+    disk.fail_nth(CallKind::Read, file, 2, DiskErrorKind::Io);
+    let all = set_aside_now(&disk).expect("the index tells what was there");
+    assert_eq!((all.len(), &all[0].lost[..]), (1, &[][..]));
+    assert_eq!(on(disk, async |journal, _| content(&journal).await).0, expected);
+}
+
+#[test]
+fn damage_beyond_segments_is_refused_and_nothing_is_changed() {
+    let (disk, _) = directory();
+    disk.damage(&segments(&disk)[0], |bytes| bytes[300..900].fill(0xee));
+    // The one before may have come back with the crash.
+    for checkpoint in disk.files().iter().filter(|file| file.starts_with("checkpoint")) {
+        disk.flip_bit(checkpoint, 20, 1);
+    }
+    let all = || disk.files().iter().map(|file| disk.content(file)).collect::<Vec<_>>();
+    let before = all();
+    let error = set_aside_now(&disk).expect_err("it cannot be told what there was");
+    assert!(error.to_string().contains("checkpoint"), "{error}");
+    assert!(before == all());
 }
 
 #[test]
