@@ -625,6 +625,49 @@ fn a_torn_end_is_dropped_and_damage_below_it_is_not() {
     }
 }
 
+/// Nothing but a later batch tells that one was there: where the log's end has become zeros, all that they cover is taken
+/// for never written, whatever confirmed it. docs/guarantees.md says so.
+#[test]
+fn zeros_over_the_rings_end_take_what_they_cover() {
+    let mut machine = Machine::new(4, Settings::tiny());
+    let (contents, places) = machine.spawn.clone().block_on(async {
+        let journal = machine.open().await;
+        let mut history = History::default();
+        open_shards(&journal, &mut history, 1).await;
+        let (mut contents, mut places) = (Vec::new(), Vec::new());
+        // Until there is a second slot, batches are drained at once.
+        machine.clock.sleep(Duration::from_secs(1)).await;
+        // Few enough to stay in the first slot, each confirmed.
+        for _ in 0..3 {
+            contents.push(content(&journal).await.expect("reads work"));
+            machine.disk.take_log();
+            append(&machine, &journal, history.append_for(&[(shard(0), 2)], 100)).await;
+            let log = machine.disk.take_log();
+            let write = log.iter().find(|call| call.kind == CallKind::WriteDurable);
+            places.push(write.expect("an append is written").offset);
+            machine.clock.sleep(Duration::from_secs(1)).await;
+        }
+        (contents, places)
+    });
+    machine.crash(Crash::PowerNothing);
+    for (before, at) in contents.iter().zip(&places) {
+        let at = usize::try_from(*at).expect("slots are small");
+        let zeroed = machine.disk.copy();
+        zeroed.damage("wal/0000.wal", |bytes| bytes[at..].fill(0));
+        let start = Machine { disk: zeroed, ..Machine::new(5, Settings::tiny()) };
+        start.spawn.clone().block_on(async {
+            let journal = start.open().await;
+            assert_eq!(&content(&journal).await.expect("reads work"), before, "from byte {at} on");
+        });
+        // Up to a later batch, it is damage.
+        let zeroed = machine.disk.copy();
+        zeroed.damage("wal/0000.wal", |bytes| bytes[at..at + 4096].fill(0));
+        let start = Machine { disk: zeroed, ..Machine::new(6, Settings::tiny()) };
+        let refused = start.spawn.clone().block_on(start.try_open()).err();
+        assert!(matches!(refused, Some(OpenError::Corrupt { .. })), "at byte {at}: {refused:?}");
+    }
+}
+
 #[test]
 fn a_bad_chunk_is_told_with_its_place_and_others_are_read() {
     let (disk, expected, _) = sample(8);
