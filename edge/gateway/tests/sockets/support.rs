@@ -313,6 +313,14 @@ pub(crate) struct Client<S> {
     unread: Vec<u8>,
 }
 
+impl Client<TcpStream> {
+    /// Whether nothing has come, not even an end.
+    pub(crate) fn is_silent(&self) -> bool {
+        let come = self.stream.try_read(&mut [0]);
+        self.unread.is_empty() && come.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
 impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Client<S> {
     pub(crate) fn new(stream: S) -> Self {
         Client { stream, unread: Vec::new() }

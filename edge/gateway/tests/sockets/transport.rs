@@ -320,16 +320,35 @@ async fn answers_behind_a_closed_window_end_the_connection() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
+    const TURNS: usize = 100;
     let server = Server::start_with(Settings { connections_max: 1, ..settings() });
     let mut first = server.connect().await;
     first.send(&Ask::json(ECHO, BODY).bytes()).await;
     check_echo(&first.answer().await);
-    let mut second = server.connect().await;
-    second.send(&Ask::json(ECHO, BODY).bytes()).await;
-    first.send(&Ask::json(ECHO, BODY).bytes()).await;
-    check_echo(&first.answer().await);
-    drop(first);
-    check_echo(&second.answer().await);
+    // They come while there is no place, and ask at once.
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut client = server.connect().await;
+        client.send(&Ask::json(ECHO, BODY).bytes()).await;
+        waiting.push(client);
+    }
+    let calls = || server.fake.threads.lock().expect("no one panics with it").values().sum::<usize>();
+    let mut has_place = first;
+    let mut expected = 1;
+    for mut next in waiting {
+        // Others had many turns to be served in.
+        for _ in 0..TURNS {
+            has_place.send(&Ask::json(ECHO, BODY).bytes()).await;
+            check_echo(&has_place.answer().await);
+            assert!(next.is_silent(), "it has no place, and nothing comes");
+        }
+        expected += TURNS;
+        assert_eq!(calls(), expected, "nobody without a place is served");
+        drop(has_place);
+        check_echo(&next.answer().await);
+        expected += 1;
+        has_place = next;
+    }
 }
 
 #[tokio::test]
