@@ -83,10 +83,16 @@ impl Scene {
     }
 
     async fn restart(&mut self, crash: Option<Crash>) {
+        self.restart_after(crash, Duration::ZERO).await;
+    }
+
+    /// Ends it, and starts it when so much time has passed without it.
+    async fn restart_after(&mut self, crash: Option<Crash>, off: Duration) {
         match crash {
             None => self.journal.shutdown().await,
             Some(how) => self.machine.crash(how),
         }
+        self.wait(off).await;
         self.journal = self.machine.open().await;
     }
 
@@ -234,28 +240,35 @@ fn a_clock_in_doubt_is_told_at_once_and_after_a_restart_until_it_is_confirmed() 
 
 #[test]
 fn what_was_too_old_once_is_too_old_after_a_crash() {
-    // An engine to which nothing happens for a day, and one that slept for half of it.
+    // An engine to which nothing happens for a day, and one that slept for half of it. Nothing runs between its end and the
+    // next start: for no time, for less than the clock may jump, and for hours.
     for slept in [Duration::ZERO, 12 * HOUR] {
-        for crash in [Some(Crash::Process), Some(Crash::PowerNothing), None] {
-            in_scene(slow_settings(), 1, |mut scene| async move {
-                let age_limit = |scene: &Scene| scene.journal.expiry_time(scene.machine.clock.wall());
-                scene.put(shard(0), 1, 100).await;
-                scene.wait(24 * HOUR).await;
-                assert_eq!(
-                    age_limit(&scene),
-                    scene.machine.clock.wall(),
-                    "a clock that runs on evenly is believed"
-                );
-                scene.machine.clock.set_wall(scene.machine.clock.wall().plus(slept));
-                for minutes in [0, 1, 13, 47] {
-                    scene.wait(Duration::from_secs(minutes * 60)).await;
-                    let before = age_limit(&scene);
-                    scene.restart(crash).await;
-                    assert!(age_limit(&scene) >= before, "{slept:?}, {crash:?}, {minutes} minutes");
-                }
-                scene.wait(2 * HOUR).await;
-                assert_eq!(age_limit(&scene), scene.machine.clock.wall(), "it is believed in the end");
-            });
+        for off in [Duration::ZERO, HOUR / 2, 5 * HOUR, 48 * HOUR] {
+            for crash in [Some(Crash::Process), Some(Crash::PowerNothing), None] {
+                in_scene(slow_settings(), 1, |mut scene| async move {
+                    let age_limit = |scene: &Scene| scene.journal.expiry_time(scene.machine.clock.wall());
+                    scene.put(shard(0), 1, 100).await;
+                    scene.wait(24 * HOUR).await;
+                    assert_eq!(
+                        age_limit(&scene),
+                        scene.machine.clock.wall(),
+                        "a clock that runs on evenly is believed"
+                    );
+                    scene.machine.clock.set_wall(scene.machine.clock.wall().plus(slept));
+                    for minutes in [0, 1, 13, 47] {
+                        scene.wait(Duration::from_secs(minutes * 60)).await;
+                        let before = age_limit(&scene);
+                        scene.restart_after(crash, off).await;
+                        let after = age_limit(&scene);
+                        assert!(
+                            after >= before,
+                            "{after} is before {before}: {slept:?}, {crash:?}, {off:?} off, {minutes} minutes"
+                        );
+                    }
+                    scene.wait(2 * HOUR).await;
+                    assert_eq!(age_limit(&scene), scene.machine.clock.wall(), "it is believed in the end");
+                });
+            }
         }
     }
 }

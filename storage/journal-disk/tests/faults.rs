@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use support::history::{History, is_throttled, read_all};
+use support::history::{History, is_throttled, read_all, runs_of};
 use support::{Machine, seeds};
 use thalweg_journal::{Append, AppendError, Health, Journal, NotAppliedReason, ReadError, RunOutcome};
 use thalweg_journal_disk::{DiskJournal, OpenError, Settings};
@@ -52,6 +52,12 @@ async fn content(journal: &DiskJournal) -> Result<Content, ReadError> {
     Ok(content)
 }
 
+/// Without the times.
+fn data_of(content: &Content) -> BTreeMap<ShardKey, Vec<Bytes>> {
+    let data = |records: &Vec<(Timestamp, Bytes)>| records.iter().map(|(_, data)| data.clone()).collect();
+    content.iter().map(|(key, records)| (*key, data(records))).collect()
+}
+
 /// Puts so many bytes of records, in small appends, into the first `shards` shards.
 async fn fill(machine: &Machine, journal: &DiskJournal, history: &mut History, shards: u32, bytes: usize) {
     let mut left = bytes;
@@ -67,52 +73,88 @@ async fn fill(machine: &Machine, journal: &DiskJournal, history: &mut History, s
 
 #[test]
 fn a_failed_ring_write_stops_writes_and_reads_go_on() {
+    let (mut kept, mut lost) = (0, 0);
     for seed in seeds(20) {
         println!("seed {seed}");
-        let mut machine = Machine::new(seed, Settings::tiny());
+        // Nothing is written to the ring but what is asked for.
+        let settings = Settings { confirm_after: Duration::from_secs(3600), ..Settings::tiny() };
+        let mut machine = Machine::new(seed, settings);
         let spawn = machine.spawn.clone();
         spawn.block_on(async {
             let journal = machine.open().await;
             let mut history = History::default();
             open_shards(&journal, &mut history, 3).await;
-            fill(&machine, &journal, &mut history, 3, 5000).await;
+            fill(&machine, &journal, &mut history, 3, 1000).await;
             let before = content(&journal).await.expect("reads work");
-            let nth = 1 + machine.random.below(3);
-            machine.disk.fail_nth(CallKind::WriteDurable, "wal/", nth, DiskErrorKind::Io);
-            let mut attempts = Vec::new();
-            for _ in 0..20 {
-                let next = history.append_for(&[(shard(0), 1)], 100);
-                attempts.push((next.clone(), journal.append(next).await));
+
+            // One write is under way; behind it waits what makes one batch, and what does not go into that.
+            machine.disk.hold(CallKind::WriteDurable);
+            let written = history.append_for(&[(shard(0), 1)], 100);
+            let answered = journal.append(written.clone());
+            machine.clock.sleep(Duration::from_millis(1)).await;
+            let count = |most| 1 + machine.random.below(most);
+            let failing: Vec<_> =
+                (0..count(3)).map(|_| history.append_for(&[(shard(0), 1), (shard(1), 2)], 100)).collect();
+            let waiting: Vec<_> =
+                (0..count(3)).map(|_| history.append_for(&[(shard(0), 1)], 9 << 10)).collect();
+            let commits = |appends: &[Append]| -> Vec<_> {
+                appends.iter().map(|append| journal.append(append.clone())).collect()
+            };
+            let (pending, refused) = (commits(&failing), commits(&waiting));
+            machine.disk.fail_nth(CallKind::WriteDurable, "wal/", 1, DiskErrorKind::Io);
+            machine.disk.release();
+            let answer = answered.await;
+            assert!(matches!(answer.as_deref(), Ok([RunOutcome::Placed { .. }])), "{answer:?}");
+            for commit in pending {
+                let answer = commit.await;
+                assert!(matches!(answer, Err(AppendError::OutcomeUnknown(_))), "it was written: {answer:?}");
             }
-            let unknown =
-                attempts.iter().filter(|(_, answer)| matches!(answer, Err(AppendError::OutcomeUnknown(_))));
-            assert!(
-                unknown.count() <= 1,
-                "one append at a time was made, so that one was in the failed write"
-            );
-            let last = &attempts.last().expect("some were made").1;
-            let stopped = matches!(last, Err(AppendError::NotApplied(NotAppliedReason::Stopped(_))));
-            assert!(stopped, "nothing is written any more: {last:?}");
+            let is_refused = |answer: &Result<_, AppendError>| {
+                matches!(answer, Err(AppendError::NotApplied(NotAppliedReason::Stopped(_))))
+            };
+            for commit in refused {
+                let answer = commit.await;
+                assert!(is_refused(&answer), "it was not: {answer:?}");
+            }
+            assert_eq!(machine.disk.clear_faults(), 0, "the write has failed");
+            // Though the disk works again.
+            let answer = journal.append(history.append_for(&[(shard(0), 1)], 100)).await;
+            assert!(is_refused(&answer), "nothing is written any more: {answer:?}");
             assert!(matches!(journal.health(), Health::WritesStopped(_)), "health says so");
             let sealed = journal.seal(&[shard(1)]).await;
             assert!(matches!(sealed, Err(AppendError::NotApplied(NotAppliedReason::Stopped(_)))));
+
             // Reads go on, up to what was answered.
-            let after = content(&journal).await.expect("reads go on");
-            for (key, records) in &before {
-                assert_eq!(after[key][..records.len()], records[..], "{key} is as it was");
-            }
+            let with = |mut content: BTreeMap<ShardKey, Vec<Bytes>>, appends: &[Append]| {
+                for (key, records) in appends.iter().flat_map(runs_of) {
+                    content.get_mut(&key).expect("it was opened").extend(records);
+                }
+                content
+            };
+            let shown = content(&journal).await.expect("reads go on");
+            let answered = with(data_of(&before), &[written]);
+            assert_eq!(data_of(&shown), answered);
             journal.shutdown().await;
-            // The next start finds out what became of the write that failed.
-            machine.disk.clear_faults();
+
+            // The next start finds out what became of the write that failed: all of it, or nothing.
             machine.crash(Crash::Power(seed));
             let journal = machine.open().await;
             assert_eq!(journal.health(), Health::Ready);
             let found = content(&journal).await.expect("reads work");
-            for (key, records) in &after {
+            for (key, records) in &shown {
                 assert_eq!(found[key][..records.len()], records[..], "{key} is as it was read");
             }
+            if data_of(&found) == answered {
+                lost += 1;
+            } else {
+                assert_eq!(data_of(&found), with(answered, &failing));
+                kept += 1;
+            }
+            append(&machine, &journal, history.append_for(&[(shard(0), 1)], 100)).await;
         });
     }
+    println!("{kept} of the failed writes were there, {lost} were not");
+    assert!(kept > 0 && lost > 0 || std::env::var_os("THALWEG_SEEDS").is_some(), "both occur");
 }
 
 #[test]

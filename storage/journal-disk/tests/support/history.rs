@@ -347,7 +347,7 @@ pub(crate) fn records_of(run: &Bytes) -> Vec<Bytes> {
 }
 
 /// The runs of an append with their records.
-fn runs_of(append: &Append) -> impl Iterator<Item = (ShardKey, Vec<Bytes>)> {
+pub(crate) fn runs_of(append: &Append) -> impl Iterator<Item = (ShardKey, Vec<Bytes>)> {
     let mut start = 0;
     append.runs.iter().map(move |run| {
         let end = start + run.length as usize;
