@@ -120,7 +120,8 @@ pub trait Disk: Send + Sync + 'static {
         access: Access,
     ) -> BoxFuture<'a, Result<Arc<dyn DiskFile>, DiskError>>;
 
-    /// Creates a directory and its parents, durably: files in it are never lost with it. No error when it exists.
+    /// Creates a directory and its parents, durably: files in it are never lost with it. No error when it exists: then its
+    /// name is made durable. Parents that exist are taken as durable.
     fn create_directory<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>>;
 
     /// Gives a file a new name, replacing what had it. Durable after `sync_directory`.

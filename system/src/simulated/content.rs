@@ -222,14 +222,22 @@ impl Content {
         self.name_changes.push(change);
     }
 
-    /// Makes the changes of names in `directory` durable, with the earlier ones that they build upon.
+    /// Makes the changes of names in `directory` durable, with the earlier ones that they build upon. Its own name is
+    /// not among them.
     pub(super) fn settle_names(&mut self, directory: &str) {
+        self.settle_names_that(|path| parent_directory(path) == directory);
+    }
+
+    /// Makes the changes of one name durable, with the earlier ones that they build upon.
+    pub(super) fn settle_name(&mut self, name: &str) {
+        self.settle_names_that(|path| path == name);
+    }
+
+    fn settle_names_that(&mut self, is_meant: impl Fn(&str) -> bool) {
         let mut wanted = BTreeSet::new();
         let mut keep = vec![false; self.name_changes.len()];
         for (index, change) in self.name_changes.iter().enumerate().rev() {
-            let touches = change
-                .iter()
-                .any(|(path, _)| parent_directory(path) == directory || wanted.contains(path.as_str()));
+            let touches = change.iter().any(|(path, _)| is_meant(path) || wanted.contains(path.as_str()));
             if touches {
                 wanted.extend(change.iter().map(|(path, _)| path.as_str()));
             }

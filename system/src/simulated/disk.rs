@@ -219,7 +219,7 @@ impl SimulatedDisk {
     }
 
     /// Stops by itself at the `nth` call from now (1 is the next): a write of that call is in flight, so that
-    /// [`SimulatedDisk::crash`] may tear it; any other call has not happened.
+    /// [`SimulatedDisk::crash`] may tear it, and so are the directories that it makes; any other call has not happened.
     pub fn stop_at_call(&self, nth: u64) {
         assert!(nth > 0, "calls are counted from 1");
         let mut state = self.state();
@@ -239,7 +239,8 @@ impl SimulatedDisk {
 
     /// Lets the `nth` call from now (1 is the next) of this kind fail, counting those whose path contains
     /// `path_part`. A failed write may have left any part of its bytes (with `NoSpace`: none); a failed sync has
-    /// lost what it should have made durable, though reads still show it.
+    /// lost what it should have made durable, though reads still show it; directories that could not be made durable are
+    /// there (with `NoSpace`: not).
     pub fn fail_nth(&self, kind: CallKind, path_part: &str, nth: u64, error: DiskErrorKind) {
         assert!(nth > 0, "calls are counted from 1");
         self.set_fault(kind, path_part, nth - 1, true, error);
@@ -303,7 +304,8 @@ impl SimulatedDisk {
         self.state().lying = lie;
     }
 
-    /// Lets calls of this kind begin and not end, until [`SimulatedDisk::release`]. A held write is in flight.
+    /// Lets calls of this kind begin and not end, until [`SimulatedDisk::release`]. A held write is in flight, and so are
+    /// the directories that a held call makes.
     pub fn hold(&self, kind: CallKind) {
         self.state().held.insert(kind);
     }
@@ -362,6 +364,29 @@ impl SimulatedDisk {
         content.files.insert(id, File::of(bytes.to_vec()));
         content.names.insert(path.to_owned(), Entry::File(id));
         content.durable_names.insert(path.to_owned(), Entry::File(id));
+    }
+
+    /// Makes one directory as a kernel does: it is there at once, and durable after a sync of the directory above it.
+    /// ([`Disk::create_directory`] makes one and syncs.)
+    ///
+    /// # Errors
+    /// There is no directory above it, or its name is taken.
+    pub fn make_directory(&self, path: &str) -> Result<(), DiskError> {
+        assert_relative(path);
+        let parent = parent_directory(path);
+        let (is_free, has_parent) = {
+            let names = &self.state().content.names;
+            let has_parent = parent.is_empty() || names.get(parent) == Some(&Entry::Directory);
+            (!path.is_empty() && !names.contains_key(path), has_parent)
+        };
+        if !has_parent {
+            return Err(not_found(CallKind::CreateDirectory, path));
+        }
+        if !is_free {
+            let reason = "it exists already";
+            return Err(error(DiskErrorKind::AlreadyExists, CallKind::CreateDirectory, path, reason));
+        }
+        self.make_directories(path).map(drop)
     }
 
     /// Takes a file away, durably; no error when there is none.
@@ -472,6 +497,29 @@ impl SimulatedDisk {
         self.pass(kind, path).await
     }
 
+    /// Makes a directory and those above it that are not there; answers which. None of them is durable.
+    fn make_directories<'a>(&self, path: &'a str) -> Result<Vec<&'a str>, DiskError> {
+        let mut state = self.state();
+        let mut missing = Vec::new();
+        let mut next = path;
+        while !next.is_empty() {
+            match state.content.names.get(next) {
+                None => missing.push(next),
+                Some(Entry::Directory) => break,
+                Some(Entry::File(_)) => {
+                    let reason = "a file has this name";
+                    return Err(error(DiskErrorKind::AlreadyExists, CallKind::CreateDirectory, next, reason));
+                }
+            }
+            next = parent_directory(next);
+        }
+        missing.reverse();
+        for name in &missing {
+            state.content.change_names(vec![((*name).to_owned(), Some(Entry::Directory))]);
+        }
+        Ok(missing)
+    }
+
     fn handle(&self, id: FileId, path: &str, access: Access) -> Arc<dyn DiskFile> {
         let state = self.state();
         let handle = Arc::clone(&state.content.files[&id].handles);
@@ -542,21 +590,20 @@ impl Disk for SimulatedDisk {
 
     fn create_directory<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), DiskError>> {
         Box::pin(async move {
-            self.call(CallKind::CreateDirectory, path).await?;
+            assert_relative(path);
+            if let Err(failed) = self.begin(CallKind::CreateDirectory, path, 0, 0) {
+                if failed.leaves != Remains::Nothing {
+                    self.make_directories(path)?;
+                }
+                return Err(failed.error);
+            }
+            let made = self.make_directories(path)?;
+            self.pass(CallKind::CreateDirectory, path).await?;
             let mut state = self.state();
-            let mut next = path;
-            while !next.is_empty() {
-                if let Some(Entry::File(_)) = state.content.names.get(next) {
-                    let reason = "a file has this name";
-                    return Err(error(DiskErrorKind::AlreadyExists, CallKind::CreateDirectory, next, reason));
-                }
-                state.content.names.insert(next.to_owned(), Entry::Directory);
-                state.content.durable_names.insert(next.to_owned(), Entry::Directory);
-                // A removal that was not synced is overtaken.
-                for change in &mut state.content.name_changes {
-                    change.retain(|(path, entry)| !(path == next && entry.is_none()));
-                }
-                next = parent_directory(next);
+            if !state.lying {
+                made.iter().for_each(|name| state.content.settle_name(name));
+                // It may be the work of a process that was killed before it synced the name.
+                state.content.settle_name(path);
             }
             Ok(())
         })
@@ -968,6 +1015,98 @@ mod tests {
         assert_eq!(outcomes.len(), 4, "the unlink and the new name, each or both or none: {outcomes:?}");
         block_on(disk.sync_directory("d")).expect("no fault is set");
         assert_eq!(disk.crash(Crash::PowerNothing).content("d/replaced").as_deref(), Some(&b"new"[..]));
+    }
+
+    /// A directory "d" with a directory "d/e" in it, made and not synced, and in each a file that is as durable as a
+    /// file can be.
+    fn new_directories() -> SimulatedDisk {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            for directory in ["d", "d/e"] {
+                disk.make_directory(directory).expect("the name is free");
+                let file = file(&disk, &format!("{directory}/a"), Access::Appended).await;
+                file.write_durable(0, b"text").await.expect("no fault is set");
+            }
+            disk.sync_directory("d/e").await.expect("no fault is set");
+        });
+        disk
+    }
+
+    #[test]
+    fn a_new_directory_is_as_durable_as_the_one_above_it() {
+        let check = |disk: &SimulatedDisk, expected: &[&str]| {
+            assert_eq!(disk.copy().crash(Crash::PowerNothing).files(), expected);
+        };
+        let disk = new_directories();
+        assert_eq!(disk.make_directory("d").expect_err("it is there").kind, DiskErrorKind::AlreadyExists);
+        assert_eq!(disk.make_directory("x/y").expect_err("no x").kind, DiskErrorKind::NotFound);
+        check(&disk, &[]);
+        assert_eq!(disk.copy().crash(Crash::PowerEverything).files(), ["d/a", "d/e/a"]);
+        block_on(disk.sync_directory("d")).expect("no fault is set");
+        check(&disk, &[]);
+        block_on(disk.sync_directory("")).expect("no fault is set");
+        check(&disk, &["d/a", "d/e/a"]);
+
+        let disk = new_directories();
+        block_on(disk.sync_directory("")).expect("no fault is set");
+        check(&disk, &[]);
+        let outcomes: BTreeSet<_> =
+            (0..100).map(|seed| disk.copy().crash(Crash::Power(seed)).files().join(" ")).collect();
+        let expected = ["", "d/a", "d/a d/e/a", "d/e/a"].map(str::to_owned);
+        assert_eq!(outcomes, BTreeSet::from(expected), "each name is there or not");
+    }
+
+    #[test]
+    fn directories_are_durable_once_they_are_created_and_not_before() {
+        let disk = SimulatedDisk::new();
+        // A file that nobody syncs is not made durable by the way.
+        block_on(file(&disk, "a", Access::Appended));
+        disk.hold(CallKind::CreateDirectory);
+        block_on(async {
+            let held = disk.create_directory("d/e");
+            let crash = async {
+                tokio::task::yield_now().await;
+                let list = async |disk: SimulatedDisk| disk.list("d").await.expect("no fault is set");
+                assert_eq!(list(disk.copy()).await, ["e"]);
+                assert!(list(disk.copy().crash(Crash::PowerNothing)).await.is_empty());
+                // Somebody who finds it there makes it durable.
+                let found = disk.copy().crash(Crash::Process);
+                for path in ["d", "d/e"] {
+                    found.create_directory(path).await.expect("no fault is set");
+                }
+                assert_eq!(list(found.crash(Crash::PowerNothing)).await, ["e"]);
+                disk.release();
+            };
+            let (outcome, ()) = tokio::join!(held, crash);
+            outcome.expect("no fault is set");
+            file(&disk, "d/e/a", Access::Appended).await;
+            disk.sync_directory("d/e").await.expect("no fault is set");
+        });
+        assert_eq!(disk.copy().crash(Crash::PowerNothing).files(), ["d/e/a"]);
+
+        disk.lie_about_syncs(true);
+        block_on(disk.create_directory("l")).expect("so it says");
+        disk.lie_about_syncs(false);
+        block_on(async {
+            file(&disk, "l/a", Access::Appended).await;
+            disk.sync_directory("l").await.expect("no fault is set");
+        });
+        assert_eq!(disk.crash(Crash::PowerNothing).files(), ["d/e/a"]);
+    }
+
+    #[test]
+    fn a_directory_that_is_removed_and_made_again_is_there() {
+        let disk = SimulatedDisk::new();
+        block_on(async {
+            disk.create_directory("d").await.expect("no fault is set");
+            disk.remove_directory("d").await.expect("it is empty");
+            disk.create_directory("d").await.expect("no fault is set");
+            file(&disk, "d/a", Access::Appended).await;
+            disk.sync_directory("d").await.expect("no fault is set");
+        });
+        for how in [Crash::PowerNothing, Crash::PowerEverything, Crash::Power(1), Crash::Power(2)] {
+            assert_eq!(disk.copy().crash(how).files(), ["d/a"], "{how:?}");
+        }
     }
 
     #[test]

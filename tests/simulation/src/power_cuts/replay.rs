@@ -42,8 +42,7 @@ async fn apply(disk: &SimulatedDisk, what: &What, has_ended: bool) -> Result<(),
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         },
-        // Durable here at once: nothing is put into it before the real one is.
-        What::CreateDirectory(path) => disk.create_directory(path).await,
+        What::CreateDirectory(path) => disk.make_directory(path),
         What::Rename(from, to) => disk.rename(from, to).await,
         What::Unlink(path) => disk.unlink(path).await,
         What::RemoveDirectory(path) => disk.remove_directory(path).await,
@@ -90,5 +89,51 @@ pub(crate) fn outcome(what: What, root: &Path) -> Option<What> {
             Some(What::Write { path, offset, bytes: content[start..end].to_vec(), is_durable: false })
         }
         What::Sync(_) | What::SyncDirectory(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_system::simulated::Crash;
+
+    use super::*;
+
+    fn files_after_a_cut(calls: &[What]) -> Vec<String> {
+        let replay = Replay::on(SimulatedDisk::new());
+        calls.iter().for_each(|call| replay.ended(call));
+        replay.disk.crash(Crash::PowerNothing).files()
+    }
+
+    #[test]
+    fn a_new_directory_survives_a_cut_only_once_the_one_above_it_was_synced() {
+        let path = "seg/7/0.seg".to_owned();
+        let calls = [
+            What::CreateDirectory("seg".to_owned()),
+            What::SyncDirectory(String::new()),
+            What::CreateDirectory("seg/7".to_owned()),
+            What::Create(path.clone()),
+            What::Write { path: path.clone(), offset: 0, bytes: b"text".to_vec(), is_durable: true },
+            What::SyncDirectory("seg/7".to_owned()),
+            What::SyncDirectory("seg".to_owned()),
+        ];
+        for cut in 0..calls.len() {
+            assert!(files_after_a_cut(&calls[..cut]).is_empty(), "cut {cut}");
+        }
+        assert_eq!(files_after_a_cut(&calls), [path]);
+        let without_the_first_sync: Vec<_> =
+            calls.iter().filter(|call| **call != What::SyncDirectory(String::new())).cloned().collect();
+        assert!(files_after_a_cut(&without_the_first_sync).is_empty(), "seg itself is not there");
+    }
+
+    #[test]
+    fn a_directory_that_is_under_way_is_there_or_not() {
+        let replay = Replay::on(SimulatedDisk::new());
+        let make = What::CreateDirectory("d".to_owned());
+        replay.begun(&make);
+        replay.begun(&What::Create("d/a".to_owned()));
+        replay.begun(&What::SyncDirectory("d".to_owned()));
+        replay.begun(&What::SyncDirectory(String::new()));
+        assert_eq!(replay.disk.files(), ["d/a"]);
+        assert!(replay.disk.crash(Crash::PowerNothing).files().is_empty());
     }
 }
