@@ -131,7 +131,7 @@ async fn a_transition_goes_on_after_a_restart_for_what_is_left_of_it() {
 async fn a_transition_that_is_over_is_finished_by_the_start() {
     let world = delayed().await;
     world.create("s", 2).await;
-    let World { clock, journal, catalog, settings, streams } = world;
+    let World { clock, journal, catalog, settings, streams, .. } = world;
     streams.shutdown().await;
     drop(streams);
     clock.advance(DELAY);

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) settings: Settings,
+    /// Of its randomness.
+    pub(crate) seed: u64,
     pub(crate) streams: Arc<Streams>,
 }
 
@@ -50,9 +52,14 @@ impl World {
     }
 
     pub(crate) async fn with(settings: Settings) -> World {
+        World::with_seed(1, settings).await
+    }
+
+    /// Worlds with different seeds are different installations.
+    pub(crate) async fn with_seed(seed: u64, settings: Settings) -> World {
         let clock = ManualClock::new(Timestamp::from_seconds(START));
         let journal = Arc::new(MemoryJournal::new(Arc::new(clock.clone()), Knobs::default()));
-        World::over(clock, journal, Arc::new(MemoryCatalog::new()), settings)
+        World::over_with_seed(seed, clock, journal, Arc::new(MemoryCatalog::new()), settings)
             .await
             .expect("nothing is there yet")
     }
@@ -63,23 +70,35 @@ impl World {
         catalog: Arc<dyn Catalog>,
         settings: Settings,
     ) -> Result<World, OpenError> {
+        World::over_with_seed(1, clock, journal, catalog, settings).await
+    }
+
+    async fn over_with_seed(
+        seed: u64,
+        clock: ManualClock,
+        journal: Arc<dyn Journal>,
+        catalog: Arc<dyn Catalog>,
+        settings: Settings,
+    ) -> Result<World, OpenError> {
         let components = Components {
             journal: Arc::clone(&journal),
             catalog: Arc::clone(&catalog),
             clock: Arc::new(clock.clone()),
-            random: Arc::new(SeededRandom::new(1)),
+            random: Arc::new(SeededRandom::new(seed)),
             tasks: Arc::new(TokioTasks),
         };
         let streams = Streams::open(components, settings.clone()).await?;
-        Ok(World { clock, journal, catalog, settings, streams })
+        Ok(World { clock, journal, catalog, settings, seed, streams })
     }
 
     /// Ends the service and starts another one on the same engines.
     pub(crate) async fn restart(self) -> World {
         self.streams.shutdown().await;
-        let World { clock, journal, catalog, settings, streams } = self;
+        let World { clock, journal, catalog, settings, seed, streams } = self;
         drop(streams);
-        World::over(clock, journal, catalog, settings).await.expect("it starts again")
+        // What it draws is drawn anew: only what the catalog keeps is the same.
+        let restarted = World::over_with_seed(seed + 1_000, clock, journal, catalog, settings).await;
+        restarted.expect("it starts again")
     }
 
     pub(crate) async fn create(&self, name: &str, shards: i32) {

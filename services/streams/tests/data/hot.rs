@@ -88,7 +88,7 @@ async fn world() -> (World, KinesisService<Streams>) {
         tasks: Arc::new(TokioTasks),
     };
     let streams = Streams::open(components, settings()).await.expect("nothing is there yet");
-    let world = World { clock, journal, catalog, settings: settings(), streams };
+    let world = World { clock, journal, catalog, settings: settings(), seed: 1, streams };
     world.create("orders", 3).await;
     let input = CreateStreamInput {
         stream_name: "auto".to_owned(),

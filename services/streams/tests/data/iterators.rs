@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use thalweg_api::kinesis::Kinesis;
 use thalweg_model::kinesis::*;
+use thalweg_system::Clock;
 use thalweg_types::{ShardIndex, Timestamp};
 
 use crate::calls::{From, parse};
-use crate::world::{ACCOUNT, START, World, arn, assert_failure, call};
+use crate::world::{ACCOUNT, START, World, arn, assert_failure, call, settings};
 
 const INVALID: &str = "InvalidArgumentException";
 const NOT_FOUND: &str = "ResourceNotFoundException";
@@ -237,7 +238,28 @@ async fn an_iterator_ends_after_five_minutes_and_with_its_stream() {
 async fn an_iterator_outlives_a_restart_and_no_other_installation_takes_it() {
     let world = World::new().await;
     world.create("orders", 1).await;
+    world.put("orders", "k", b"ours").await.expect("it is taken");
     let iterator = world.iterator("orders", "shardId-0", From::HORIZON).await;
+    // Alike in all but their randomness: the stream has the same name, id and shards, and the time is the same.
+    let other = World::with_seed(2, settings()).await;
+    other.create("orders", 1).await;
+    other.put("orders", "k", b"theirs").await.expect("it is taken");
+    let theirs = other.iterator("orders", "shardId-0", From::HORIZON).await;
+    assert_eq!(world.clock.wall(), other.clock.wall());
+
     let world = world.restart().await;
-    world.get(&iterator).await;
+    for (world, own, foreign, data) in
+        [(&world, &iterator, &theirs, "ours"), (&other, &theirs, &iterator, "theirs")]
+    {
+        let records = world.get(own).await.records;
+        assert_eq!(records.iter().map(|record| &record.data[..]).collect::<Vec<_>>(), [data.as_bytes()]);
+        assert_failure(world.try_get(foreign, None).await, INVALID, "Invalid ShardIterator.");
+    }
+    // For the rest of its five minutes, and no longer.
+    world.clock.advance(Duration::from_millis(300_000));
+    let world = world.restart().await;
+    assert_eq!(world.get(&iterator).await.records.len(), 1);
+    world.clock.advance(Duration::from_millis(1));
+    let expired = world.try_get(&iterator, None).await.expect_err("it is too old");
+    assert_eq!(expired.code, "ExpiredIteratorException");
 }

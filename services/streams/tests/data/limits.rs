@@ -25,6 +25,15 @@ async fn world() -> World {
     world
 }
 
+/// All that a shard holds, from its beginning on.
+async fn check_data(world: &World, shard: &str, expected: &[String]) {
+    let found = world.data_from("orders", shard, From::HORIZON).await;
+    let shown = |data: &[String]| -> Vec<_> {
+        data.iter().map(|one| (one.len(), one[..one.len().min(20)].to_owned())).collect()
+    };
+    assert_eq!(shown(&found), shown(expected), "{shard}");
+}
+
 #[tokio::test]
 async fn records_over_a_shards_rate_fail_one_by_one() {
     let world = world().await;
@@ -54,13 +63,18 @@ async fn records_over_a_shards_rate_fail_one_by_one() {
     world.put("orders", "d", b"x").await.expect("the other shard has room");
     world.clock.advance(Duration::from_secs(1));
     world.put("orders", "a", b"x").await.expect("a second later it has room");
-    assert_eq!(world.data_from("orders", "shardId-1", From::LATEST).await.len(), 0);
     let all = vec![entry("a", &vec![0; (1 << 20) - 1]); 2];
     world.clock.advance(Duration::from_secs(1));
     let output = world.put_many("orders", all.clone()).await.expect("the call itself succeeds");
     assert_eq!(output.failed_record_count, Some(1));
     let output = world.put_many("orders", all).await.expect("the call itself succeeds");
     assert_eq!(output.failed_record_count, Some(2), "none of them was taken");
+    // Nothing of what was refused is there, and what was taken is.
+    let of_zeros = |length| "\0".repeat(length);
+    let halves = [of_zeros(half.len()), of_zeros(half.len())];
+    let expected = [&halves[..], &["x".to_owned(), of_zeros((1 << 20) - 1)]].concat();
+    check_data(&world, "shardId-0", &expected).await;
+    check_data(&world, "shardId-1", &["of another shard".to_owned(), "x".to_owned()]).await;
 }
 
 /// The story: an answer of 128 KiB was thrown away when there was no room for it, and its client sent again what was there.

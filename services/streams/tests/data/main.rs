@@ -3,6 +3,7 @@
 mod bad_days;
 mod calls;
 mod clock;
+mod counting;
 mod hot;
 mod iterators;
 mod limits;

@@ -1,0 +1,107 @@
+//! A journal that counts what is read of it: whatever the service holds of records, it has read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use thalweg_catalog::memory::MemoryCatalog;
+use thalweg_journal::{
+    Append, AppendError, BoxFuture, Commit, Health, Journal, Read, ReadAnswer, ReadError, Tail, TailWatch,
+};
+use thalweg_journal_memory::{Knobs, MemoryJournal};
+use thalweg_system::simulated::ManualClock;
+use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
+
+use crate::world::{START, World, settings};
+
+pub(crate) struct Counting {
+    inner: MemoryJournal,
+    bytes_read: AtomicUsize,
+}
+
+impl Counting {
+    /// How many bytes of records were read since this was asked last.
+    pub(crate) fn take_bytes_read(&self) -> usize {
+        self.bytes_read.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// A world over such a journal, and that journal.
+pub(crate) async fn counting_world() -> (World, Arc<Counting>) {
+    let clock = ManualClock::new(Timestamp::from_seconds(START));
+    let inner = MemoryJournal::new(Arc::new(clock.clone()), Knobs::default());
+    let journal = Arc::new(Counting { inner, bytes_read: AtomicUsize::new(0) });
+    let world = World::over(clock, Arc::clone(&journal) as _, Arc::new(MemoryCatalog::new()), settings());
+    (world.await.expect("nothing is there yet"), journal)
+}
+
+impl Journal for Counting {
+    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
+        self.inner.open_shards(stream, shards)
+    }
+
+    fn append(&self, append: Append) -> Commit {
+        self.inner.append(append)
+    }
+
+    fn seal(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<Vec<Offset>, AppendError>> {
+        self.inner.seal(shards)
+    }
+
+    fn trim(&self, shards: &[(ShardKey, Offset)]) -> BoxFuture<'_, Result<(), AppendError>> {
+        self.inner.trim(shards)
+    }
+
+    fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>> {
+        self.inner.delete_stream(stream)
+    }
+
+    fn set_retention(&self, stream: StreamId, retention: Duration) {
+        self.inner.set_retention(stream, retention);
+    }
+
+    fn tail(&self, shard: ShardKey) -> Result<Tail, ReadError> {
+        self.inner.tail(shard)
+    }
+
+    fn watch(&self, shard: ShardKey) -> Result<TailWatch, ReadError> {
+        self.inner.watch(shard)
+    }
+
+    fn read(&self, read: Read) -> BoxFuture<'_, Result<ReadAnswer, ReadError>> {
+        Box::pin(async move {
+            let answer = self.inner.read(read).await?;
+            let bytes = answer.runs.iter().map(|run| run.bytes.len()).sum();
+            self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+            Ok(answer)
+        })
+    }
+
+    fn is_in_memory(&self, shard: ShardKey, from: Offset) -> bool {
+        self.inner.is_in_memory(shard, from)
+    }
+
+    fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
+        self.inner.find_time(shard, at)
+    }
+
+    fn shards(&self) -> Vec<(ShardKey, Tail)> {
+        self.inner.shards()
+    }
+
+    fn doubts_clock(&self) -> bool {
+        self.inner.doubts_clock()
+    }
+
+    fn expiry_time(&self, wall: Timestamp) -> Timestamp {
+        self.inner.expiry_time(wall)
+    }
+
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        self.inner.shutdown()
+    }
+}
