@@ -143,7 +143,7 @@ fn an_older_superblock_does_as_well() {
 #[test]
 fn what_cannot_be_read_and_cannot_be_made_good_is_refused_by_name() {
     let (disk, _) = sample();
-    let checkpoint = disk.files().into_iter().filter(|file| file.starts_with("checkpoint")).next_back();
+    let checkpoint = disk.files().into_iter().rfind(|file| file.starts_with("checkpoint"));
     let checkpoint = checkpoint.expect("something was drained");
     for file in files(&disk, ".wal").into_iter().chain([checkpoint]) {
         let length = disk.content(&file).expect("it is listed").len();

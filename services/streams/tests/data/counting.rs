@@ -36,8 +36,12 @@ pub(crate) async fn counting_world() -> (World, Arc<Counting>) {
 }
 
 impl Journal for Counting {
-    fn open_shards(&self, stream: StreamId, shards: &[ShardIndex]) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.inner.open_shards(stream, shards)
+    fn open_shards_after(
+        &self,
+        stream: StreamId,
+        shards: &[(ShardIndex, Timestamp)],
+    ) -> BoxFuture<'_, Result<(), AppendError>> {
+        self.inner.open_shards_after(stream, shards)
     }
 
     fn append(&self, append: Append) -> Commit {
@@ -50,6 +54,10 @@ impl Journal for Counting {
 
     fn trim(&self, shards: &[(ShardKey, Offset)]) -> BoxFuture<'_, Result<(), AppendError>> {
         self.inner.trim(shards)
+    }
+
+    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>> {
+        self.inner.forget_shards(shards)
     }
 
     fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>> {
@@ -83,6 +91,10 @@ impl Journal for Counting {
 
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
         self.inner.find_time(shard, at)
+    }
+
+    fn identity(&self) -> u64 {
+        self.inner.identity()
     }
 
     fn shards(&self) -> Vec<(ShardKey, Tail)> {
