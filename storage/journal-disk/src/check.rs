@@ -249,11 +249,13 @@ async fn check_segments(
 /// All that is stored in a segment. False when a start refuses it.
 async fn check_segment(disk: &dyn Disk, segment: &Surveyed, checked: &mut Checked) -> bool {
     let path = segment.name.data_path();
-    if let Some(error) = &segment.index_fault {
-        checked.notes.push(format!("{error}; the next start makes it anew from the segment"));
-    }
-    if let Some(error) = &segment.fault {
-        checked.damage(error);
+    match (&segment.index_fault, &segment.fault) {
+        (Some(error), None) => {
+            checked.notes.push(format!("{error}; the next start makes it anew from the segment"));
+        }
+        (index_fault, fault) => {
+            [index_fault, fault].into_iter().flatten().for_each(|error| checked.damage(error))
+        }
     }
     let file = match disk.open(&path, Access::ReadOnly).await {
         Ok(file) => Some(file),

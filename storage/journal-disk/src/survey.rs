@@ -30,7 +30,7 @@ pub(crate) struct Surveyed {
     pub(crate) row: SegmentRow,
     /// In order.
     pub(crate) chunks: Vec<Chunk>,
-    /// What is wrong with the index, where the segment tells all that it said.
+    /// What is wrong with the index: a start makes it anew, if it does not refuse the segment, too.
     pub(crate) index_fault: Option<OpenError>,
     /// Why a start refuses the segment.
     pub(crate) fault: Option<OpenError>,
@@ -103,7 +103,7 @@ async fn look(
     };
     let chunks = piece_together(disk, journal, name, row).await;
     let is_partial = chunks.len() != row.chunks as usize;
-    Ok(Surveyed { fault: Some(fault), is_partial, ..whole(chunks, None) })
+    Ok(Surveyed { fault: Some(fault), is_partial, ..whole(chunks, Some(index_fault)) })
 }
 
 /// What is left of a file: as much as it should have, zeros where it cannot be read.

@@ -185,16 +185,11 @@ fn a_check_names_what_cannot_be_read_and_goes_on() {
     }
     let checked = checked(&disk);
     let damage: Vec<String> = checked.damage.iter().map(ToString::to_string).collect();
-    for file in [&segments[0], &segments[1], &slots[0], &slots[1]] {
+    for file in [&index, &segments[0], &segments[1], &slots[0], &slots[1]] {
         assert!(damage.iter().any(|damage| damage.contains(&**file)), "{file} is not in {damage:#?}");
     }
-    for file in ["superblock-a", &index] {
-        assert!(
-            checked.notes.iter().any(|note| note.contains(file)),
-            "{file} is not in {:#?}",
-            checked.notes
-        );
-    }
+    let notes = &checked.notes;
+    assert!(notes.iter().any(|note| note.contains("superblock-a")), "{notes:#?}");
     let records = checked.damage.iter().filter(|damage| damage.records.is_some());
     assert!(records.count() > 0, "records that cannot be read are told");
 }
