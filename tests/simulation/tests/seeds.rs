@@ -27,6 +27,7 @@ fn no_rule_is_broken() {
         "shards read until nothing followed",
         "retentions changed",
         "ring wraps",
+        "shards forgotten",
         "reshards",
         "reshards with puts in flight",
         "connections reset",
