@@ -92,7 +92,7 @@ async fn look(
         is_partial: false,
     };
     let index_fault = match index::read(disk, journal, name, row).await {
-        Ok(chunks) => return Ok(whole(chunks, None)),
+        Ok(chunks) => return Ok(Surveyed { fault: cut_short(disk, name, row).await, ..whole(chunks, None) }),
         Err(error) if !error.is_damage() => return Err(error),
         Err(error) => error,
     };
@@ -104,6 +104,15 @@ async fn look(
     let chunks = piece_together(disk, journal, name, row).await;
     let is_partial = chunks.len() != row.chunks as usize;
     Ok(Surveyed { fault: Some(fault), is_partial, ..whole(chunks, Some(index_fault)) })
+}
+
+/// That an open segment, which a start goes on with, is shorter than it was, be it only by what is behind its last chunk.
+async fn cut_short(disk: &dyn Disk, name: SegmentName, row: &SegmentRow) -> Option<OpenError> {
+    let path = name.data_path();
+    let length = disk.open(&path, Access::ReadOnly).await.ok()?.length().await.ok()?;
+    let is_short = row.open && length < row.data_bytes;
+    is_short
+        .then(|| OpenError::corrupt(&path, length, format!("the file had {} valid bytes", row.data_bytes)))
 }
 
 /// What is left of a file: as much as it should have, zeros where it cannot be read.
