@@ -7,6 +7,8 @@
 mod clock;
 mod content;
 mod disk;
+#[cfg(test)]
+mod names;
 mod random;
 mod spawn;
 mod wakes;
