@@ -85,7 +85,7 @@ pub(crate) async fn compose(config: &Config, descriptors: Shares) -> Result<Part
         vec![service],
         clock,
         &*random,
-        readiness(&storage.journal),
+        readiness(&storage),
         tasks,
     );
     Ok(Parts { streams, gateway, storage, data })
@@ -218,11 +218,56 @@ fn gateway_settings(config: &Config) -> thalweg_gateway::Settings {
     settings
 }
 
-/// Ready means: puts are taken. A throttled journal is ready: clients wait and try again.
-fn readiness(journal: &Arc<dyn Journal>) -> Readiness {
-    let journal = Arc::clone(journal);
-    Box::new(move || match journal.health() {
-        Health::Ready | Health::Throttled(_) => Ok(()),
-        Health::WritesStopped(reason) => Err(format!("no writes until restart: {reason}")),
+/// Ready means: puts are taken, and changes of streams. A throttled journal is ready: clients wait and try again.
+fn readiness(storage: &Storage) -> Readiness {
+    let (journal, catalog) = (Arc::clone(&storage.journal), Arc::clone(&storage.catalog));
+    Box::new(move || {
+        if let Health::WritesStopped(reason) = journal.health() {
+            return Err(format!("no writes until restart: {reason}"));
+        }
+        match catalog.stopped() {
+            Some(reason) => Err(format!("no changes of streams until restart: {reason}")),
+            None => Ok(()),
+        }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_system::disk::DiskErrorKind;
+    use thalweg_system::simulated::{CallKind, ManualClock, SeededRandom, SimulatedDisk, SimulatedSpawn};
+    use thalweg_types::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_server_whose_catalog_takes_no_commits_is_not_ready() {
+        let clock = ManualClock::new(Timestamp::from_seconds(1_700_000_000));
+        let spawn = SimulatedSpawn::new(1, clock.clone());
+        let disk = SimulatedDisk::new();
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        spawn.block_on(async {
+            let (catalog_disk, settings) = (Arc::new(disk.clone()), thalweg_catalog_disk::Settings::small());
+            let random = SeededRandom::new(1);
+            let catalog = DiskCatalog::open(
+                catalog_disk,
+                &spawn,
+                Arc::clone(&clock),
+                &random,
+                CATALOG_DIRECTORY,
+                settings,
+            );
+            let catalog: Arc<dyn Catalog> = Arc::new(catalog.await.expect("nothing is there yet"));
+            let journal = Arc::new(MemoryJournal::new(clock, Knobs::default()));
+            let ready = readiness(&Storage { journal, catalog: Arc::clone(&catalog) });
+            let put = |key: &'static str| vec![thalweg_catalog::Write::Put(key.into(), "value".into())];
+            catalog.commit(Vec::new(), put("a")).await.expect("the disk works");
+            assert_eq!(ready(), Ok(()));
+            disk.fail_nth(CallKind::WriteDurable, "", 1, DiskErrorKind::Io);
+            catalog.commit(Vec::new(), put("b")).await.expect_err("the disk does not");
+            let reason = ready().expect_err("it takes no changes");
+            assert!(reason.contains("no changes of streams") && reason.contains("meta/log-a"), "{reason}");
+            catalog.shutdown().await;
+        });
+    }
 }

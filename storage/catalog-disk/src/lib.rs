@@ -149,11 +149,6 @@ impl DiskCatalog {
         })
     }
 
-    /// Why no commits are taken until the next start, once a write has failed. Reads go on.
-    pub fn stopped(&self) -> Option<&str> {
-        self.shared.stopped.get().map(String::as_str)
-    }
-
     fn sender(&self) -> Option<mpsc::Sender<Request>> {
         self.requests.lock().expect("no one panics while holding the queue's end").clone()
     }
@@ -211,6 +206,10 @@ impl Catalog for DiskCatalog {
 
     fn watch(&self) -> watch::Receiver<Version> {
         self.shared.version.subscribe()
+    }
+
+    fn stopped(&self) -> Option<&str> {
+        self.shared.stopped.get().map(String::as_str)
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {

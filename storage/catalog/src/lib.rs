@@ -123,6 +123,12 @@ pub trait Catalog: Send + Sync + 'static {
     /// The version of the newest commit, as a stream of events: whoever holds a cached view looks again when it moves.
     fn watch(&self) -> watch::Receiver<Version>;
 
+    /// Why no commits are taken until the next start, once a write has failed. Reads go on. `None` for an engine that
+    /// writes nothing.
+    fn stopped(&self) -> Option<&str> {
+        None
+    }
+
     /// Finishes what is queued and stops.
     fn shutdown(&self) -> BoxFuture<'_, ()>;
 }
