@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use support::history::{History, is_throttled, read_all};
 use support::{Machine, seeds};
 use thalweg_journal::{Health, Journal, Read, ReadError};
-use thalweg_journal_disk::{BLOCK_BYTES, DiskJournal, Settings};
+use thalweg_journal_disk::{BLOCK_BYTES, DiskJournal, Settings, check, set_aside};
 use thalweg_system::Clock;
 use thalweg_system::disk::DiskErrorKind;
 use thalweg_system::simulated::{Call, CallKind, Crash, SimulatedDisk};
@@ -106,6 +106,31 @@ fn small_and_large_rounds_share_a_segment() {
     let files = machine.disk.files();
     assert!(files.iter().filter(|file| file.ends_with(".seg")).count() <= 2, "{files:?}");
     machine.spawn.clone().block_on(async {
+        let journal = machine.open().await;
+        assert_eq!(content(&journal).await.expect("reads work"), expected);
+    });
+}
+
+#[test]
+fn an_open_segment_that_lost_only_its_padding_is_told_and_set_aside_without_loss() {
+    let scenes = (7..40).map(|kilobytes| drained_in_rounds(1, &[kilobytes * 1000], Settings::tiny()));
+    let mut padded = scenes.filter_map(|(machine, expected, _)| {
+        let segment = machine.disk.files().into_iter().rfind(|file| file.ends_with(".seg"))?;
+        let data = machine.disk.content(&segment)?;
+        (data.len() % BLOCK_BYTES == 0 && data.ends_with(&[0; 8])).then_some((machine, expected, segment))
+    });
+    let (mut machine, expected, segment) = padded.next().expect("a large round ends with a full block");
+    machine.disk.damage(&segment, |bytes| bytes.truncate(bytes.len() - 1));
+    machine.spawn.clone().block_on(async {
+        let error = machine.try_open().await.err().expect("the start goes on with the file as it was");
+        assert!(error.to_string().contains(&segment), "{error}");
+    });
+    machine.crash(Crash::PowerNothing);
+    machine.spawn.clone().block_on(async {
+        let damage = check(&machine.disk).await.damage;
+        assert!(damage.len() == 1 && damage[0].records.is_none(), "{damage:?}");
+        let set_aside = set_aside(&machine.disk).await.expect("it is a segment");
+        assert!(set_aside.len() == 1 && set_aside[0].lost.is_empty(), "{set_aside:?}");
         let journal = machine.open().await;
         assert_eq!(content(&journal).await.expect("reads work"), expected);
     });

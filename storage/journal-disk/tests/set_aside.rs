@@ -209,18 +209,6 @@ fn a_segment_that_is_not_there_is_lost_as_its_index_says() {
     assert_eq!(after, without(&expected, &all[0].lost));
 }
 
-#[test]
-fn a_segment_that_lost_only_what_is_behind_its_last_chunk_loses_nothing() {
-    let (disk, expected) = directory();
-    let cut_before = segments(&disk).into_iter().filter(|file| {
-        let disk = disk.copy();
-        disk.damage(file, |bytes| bytes.truncate(bytes.len() - 1));
-        let lost = told_as_lost(&disk);
-        damage(&disk) > 0 && lost.is_empty() && check_set_aside(disk, &expected).is_empty()
-    });
-    assert!(cut_before.count() > 0, "an open segment ends with a block that is not full");
-}
-
 /// Bytes of a header, of an entry, and of what begins a chunk (docs/formats/journal.md).
 const HEADER: usize = 64;
 const ENTRY: usize = 64;
