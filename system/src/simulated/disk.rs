@@ -92,6 +92,7 @@ struct State {
     flip: Option<Flip>,
     calls: u64,
     calls_by_kind: BTreeMap<CallKind, u64>,
+    calls_without_room: u64,
     log: Option<Vec<Call>>,
 }
 
@@ -195,6 +196,7 @@ impl SimulatedDisk {
             flip: None,
             calls: 0,
             calls_by_kind: BTreeMap::new(),
+            calls_without_room: 0,
             log: None,
         };
         SimulatedDisk {
@@ -420,6 +422,11 @@ impl SimulatedDisk {
     /// How many calls of one kind were made.
     pub fn calls_of(&self, kind: CallKind) -> u64 {
         self.state().calls_by_kind.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// How many calls failed because the volume was full.
+    pub fn calls_without_room(&self) -> u64 {
+        self.state().calls_without_room
     }
 
     /// Begins to record calls; answers what was recorded since this was last called.
@@ -720,10 +727,11 @@ impl SimulatedFile {
 
     /// Fails when the volume has no room for a file of `length` bytes here.
     fn check_room(&self, kind: CallKind, length: u64) -> Result<(), DiskError> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         let grows = length.saturating_sub(state.content.files[&self.id].bytes.len() as u64);
         match state.capacity {
             Some(capacity) if grows > 0 && state.content.used() + grows > capacity => {
+                state.calls_without_room += 1;
                 Err(error(DiskErrorKind::NoSpace, kind, &self.path, "the volume is full"))
             }
             _ => Ok(()),
@@ -1165,6 +1173,7 @@ mod tests {
             assert_eq!(disk.space().await.expect("no fault"), DiskSpace { total: 10, available: 2 });
             assert_eq!(file.write(8, b"9ab").await.expect_err("no room").kind, DiskErrorKind::NoSpace);
             file.write(4, b"xxxx").await.expect("no more room is needed");
+            assert_eq!(disk.calls_without_room(), 1);
             disk.unlink("a").await.expect("it is there");
             assert_eq!(disk.space().await.expect("no fault").available, 10);
         });

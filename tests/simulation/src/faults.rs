@@ -87,10 +87,13 @@ pub(crate) async fn strike(world: &World, machine: &mut Machine) {
             let space = machine.disk.space().await.expect("the volume can be measured");
             let used = space.total - space.available;
             let room = if random.one_in(2) { 0 } else { random.below(ROOM_LEFT_MAX) };
+            let before = machine.disk.calls_without_room();
             machine.disk.set_capacity(Some(used + room));
             trouble(world).await;
             machine.disk.set_capacity(None);
-            world.count(if room == 0 { "full volumes" } else { "volumes that fill up" });
+            if machine.disk.calls_without_room() > before {
+                world.count(if room == 0 { "full volumes" } else { "volumes that fill up" });
+            }
         }
         7 => {
             let kind = FAILING[random.below(3) as usize];
