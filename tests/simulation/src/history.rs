@@ -2,7 +2,8 @@
 //!
 //! 1. A record that was acknowledged is at its place: shard and sequence number, once, unchanged, until its retention ends:
 //!    the shortest that the stream may have had. Once the longest has ended it is not shown.
-//! 2. An attempt that was not acknowledged left its record once or not at all; one that was refused left nothing.
+//! 2. An attempt that was not acknowledged left its record once or not at all; one that was refused left nothing. Where a client
+//!    sends the same bytes again its attempts cannot be told apart, and are held to that together.
 //! 3. What was seen once is seen again, at the same place, until its retention ends; what is gone is the oldest, and stays
 //!    gone, unless the clock is set back.
 //! 4. In a shard sequence numbers grow and arrival times do not go back; the time of a record is one at which it may have
@@ -28,6 +29,10 @@ use crate::retention::RetentionHistory;
 
 /// Data that no record of ours is shorter than: its number.
 pub(crate) const DATA_BYTES_MIN: usize = 8;
+
+/// The same record, tried again by a client that tells its attempts apart, is a record to the history, with a number that is
+/// greater by this.
+pub(crate) const ATTEMPT: u64 = 1_000_000_000_000;
 
 /// Of a leap ahead of the wall clock so much is believed at once, and the rest after as long.
 const JUMP_MAX: Duration = Duration::from_secs(3600);
@@ -277,7 +282,7 @@ impl History {
             Event::Deleted(name) => self.deleted(name),
             Event::Asked(stream, puts) => {
                 self.ask(stream, puts);
-                let newest = puts.iter().map(|put| put.record).max();
+                let newest = puts.iter().map(|put| put.record % ATTEMPT).max();
                 self.serial = self.serial.max(newest.unwrap_or(0));
             }
             Event::Refused(stream, put) => self.refused(stream, put),
@@ -813,6 +818,20 @@ mod tests {
             see(history, 20, &[Seen { arrival_millis: -1, ..seen(3, 30) }]);
         });
         check(false, |history, _| see(history, 20, &[Seen { arrival_millis: 1, ..seen(3, 30) }]));
+    }
+
+    /// A client that numbers its attempts shows what one that sends the same bytes again hides.
+    #[test]
+    fn a_doubled_attempt_does_not_hide_behind_another_one() {
+        let doubled = |history: &mut History, record: u64| {
+            let began = history.ask("stream-1", &[put(record)]);
+            history.acknowledged("stream-1", &put(record), began, SHARD, &number(30));
+            see(history, 20, &[seen(record, 30), seen(record, 40)]);
+        };
+        check(true, |history, _| doubled(history, 3));
+        check(false, |history, _| doubled(history, 3 + ATTEMPT));
+        // The attempt without an answer, too.
+        check(false, |history, _| see(history, 20, &[seen(3, 30), seen(3, 40)]));
     }
 
     #[test]

@@ -10,13 +10,13 @@ use thalweg_catalog_disk::DiskCatalog;
 use thalweg_gateway::Gateway;
 use thalweg_journal::Journal;
 use thalweg_journal_disk::{DiskJournal, Settings};
-use thalweg_streams::{Components, Streams};
+use thalweg_streams::{Components, Limits, Streams};
 use thalweg_system::simulated::{CallKind, Crash, ManualClock, SeededRandom, SimulatedDisk, SimulatedSpawn};
 use thalweg_system::{Clock, Disk, Random};
 use thalweg_types::Timestamp;
 
 use crate::network::Network;
-use crate::world::{World, has_much_data};
+use crate::world::{World, has_aws_limits, has_much_data};
 
 const KIB: usize = 1024;
 pub(crate) const CATALOG_DIRECTORY: &str = "meta";
@@ -56,7 +56,10 @@ impl Machine {
         };
         disk.lie_about_syncs(is_lying);
         let settings = journal_settings(has_much_data(seed));
-        Machine { is_lying, ..Machine::on(disk, seed, spawn, clock, settings) }
+        let mut machine = Machine { is_lying, ..Machine::on(disk, seed, spawn, clock, settings) };
+        let world = Arc::get_mut(&mut machine.world).expect("nobody else knows it yet");
+        world.keeps_aws_limits = has_aws_limits(seed);
+        machine
     }
 
     /// A machine by itself with this disk, not started, and the scheduler and clock that nobody else has.
@@ -144,7 +147,9 @@ impl Machine {
             random: Arc::clone(&random),
             tasks: Arc::new(spawn.clone()),
         };
-        let streams = Streams::open(components, thalweg_streams::Settings::default()).await;
+        let limits = if self.world.keeps_aws_limits { Limits::Aws } else { Limits::None };
+        let settings = thalweg_streams::Settings { limits, ..thalweg_streams::Settings::default() };
+        let streams = Streams::open(components, settings).await;
         let streams = streams.map_err(|error| chain(&error))?;
         let gateway = Gateway::new(
             thalweg_gateway::Settings::default(),

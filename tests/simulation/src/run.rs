@@ -9,7 +9,7 @@ use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
 use thalweg_system::{BoxFuture, Spawn};
 use thalweg_types::Timestamp;
 
-use crate::actors::{administer, produce, read, subscribe};
+use crate::actors::{Retry, administer, produce, read, subscribe};
 use crate::counters::Counters;
 use crate::faults::{crash, strike};
 use crate::machine::Machine;
@@ -111,6 +111,9 @@ fn simulate(seed: u64, options: Options) -> Counters {
         machine.shut_down().await;
     });
     machine.count_calls();
+    if world.keeps_aws_limits {
+        world.count("seeds with AWS's limits");
+    }
     let mut counters = world.counters().clone();
     counters.add("connections reset", machine.network.resets());
     counters.add("calls", world.calls());
@@ -122,8 +125,9 @@ fn simulate(seed: u64, options: Options) -> Counters {
 pub(crate) fn actors(world: &Arc<World>, producers: u64, operations: u64) -> Vec<BoxFuture<'static, ()>> {
     let part = (operations / (producers + 6)).max(1);
     let mut actors: Vec<BoxFuture<'static, ()>> = vec![Box::pin(administer(Arc::clone(world), part))];
-    for _ in 0..producers {
-        actors.push(Box::pin(produce(Arc::clone(world), part)));
+    for number in 0..producers {
+        let retry = if number % 3 == 0 { Retry::Same } else { Retry::Numbered };
+        actors.push(Box::pin(produce(Arc::clone(world), part, retry)));
     }
     for _ in 0..READERS {
         // A reader makes several calls each time.

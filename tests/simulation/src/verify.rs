@@ -50,6 +50,28 @@ pub(crate) async fn ask(client: &mut Client, operation: &str, body: &Value) -> V
     }
 }
 
+/// As [`ask`]; AWS's limits may hinder it for a while, where they are kept.
+async fn ask_patiently(world: &World, client: &mut Client, operation: &str, body: &Value) -> Value {
+    for _ in 0..LOOKS_MAX {
+        match client.call(operation, body).await {
+            Outcome::Success(answer) => return answer,
+            Outcome::Refused(code) if is_over_rate(world, &code) => world.clock.sleep(PAUSE).await,
+            outcome => panic!("{operation} {body}: {outcome:?}"),
+        }
+    }
+    panic!("{operation} {body} is throttled for ever");
+}
+
+/// Whether a call was refused for AWS's limits, of which the next one has more.
+fn is_over_rate(world: &World, code: &str) -> bool {
+    let is_over = world.keeps_aws_limits
+        && ["LimitExceeded", "ProvisionedThroughputExceeded"].iter().any(|limit| code.contains(limit));
+    if is_over {
+        world.count("calls over AWS's limits in verifications");
+    }
+    is_over
+}
+
 /// Waits until nothing is under way with a stream; says whether it is there.
 pub(crate) async fn settle(world: &World, client: &mut Client, stream: &str) -> bool {
     for _ in 0..LOOKS_MAX {
@@ -58,6 +80,7 @@ pub(crate) async fn settle(world: &World, client: &mut Client, stream: &str) -> 
                 return true;
             }
             Outcome::Success(_) => {}
+            Outcome::Refused(code) if is_over_rate(world, &code) => {}
             Outcome::Refused(code) if code.contains("ResourceNotFound") => return false,
             outcome => panic!("{stream} cannot be described: {outcome:?}"),
         }
@@ -67,11 +90,11 @@ pub(crate) async fn settle(world: &World, client: &mut Client, stream: &str) -> 
 }
 
 /// All shards of a stream, page by page.
-async fn list_shards(client: &mut Client, stream: &str) -> Vec<Value> {
+async fn list_shards(world: &World, client: &mut Client, stream: &str) -> Vec<Value> {
     let mut shards = Vec::new();
     let mut body = json!({"StreamName": stream});
     loop {
-        let mut answer = ask(client, "ListShards", &body).await;
+        let mut answer = ask_patiently(world, client, "ListShards", &body).await;
         shards.append(answer["Shards"].as_array_mut().expect("there are shards"));
         match answer["NextToken"].take() {
             Value::Null => return shards,
@@ -82,7 +105,7 @@ async fn list_shards(client: &mut Client, stream: &str) -> Vec<Value> {
 
 async fn verify_stream(world: &World, client: &mut Client, stream: &str) {
     check_takes_puts(world, client, stream).await;
-    let shards = &list_shards(client, stream).await;
+    let shards = &list_shards(world, client, stream).await;
     check_cover(stream, shards);
     for shard in shards {
         let id = text(shard, "ShardId");
@@ -172,11 +195,11 @@ async fn read_all(
 ) -> Vec<Seen> {
     let id = text(shard, "ShardId");
     let body = json!({"StreamName": stream, "ShardId": id, "ShardIteratorType": "TRIM_HORIZON"});
-    let mut iterator = ask(client, "GetShardIterator", &body).await["ShardIterator"].clone();
+    let mut iterator = ask_patiently(world, client, "GetShardIterator", &body).await["ShardIterator"].clone();
     let mut seen = Vec::new();
     for _ in 0..CALLS_MAX {
         let body = json!({"ShardIterator": iterator, "Limit": 1 + world.random.below(500)});
-        let answer = ask(client, "GetRecords", &body).await;
+        let answer = ask_patiently(world, client, "GetRecords", &body).await;
         let some = records_in(&answer);
         let is_empty = some.is_empty();
         seen.extend(some);
@@ -237,8 +260,9 @@ async fn check_time(world: &World, client: &mut Client, stream: &str, shard: &st
         "StreamName": stream, "ShardId": shard, "ShardIteratorType": "AT_TIMESTAMP",
         "Timestamp": time as f64 / 1000.0,
     });
-    let iterator = ask(client, "GetShardIterator", &body).await["ShardIterator"].clone();
-    let answer = ask(client, "GetRecords", &json!({"ShardIterator": iterator, "Limit": 1})).await;
+    let iterator = ask_patiently(world, client, "GetShardIterator", &body).await["ShardIterator"].clone();
+    let answer =
+        ask_patiently(world, client, "GetRecords", &json!({"ShardIterator": iterator, "Limit": 1})).await;
     let found = records_in(&answer);
     let found = found.first().map(|one| one.sequence_number.as_str());
     assert_eq!(

@@ -21,6 +21,11 @@ pub(crate) fn has_much_data(seed: u64) -> bool {
     seed % 3 == 1
 }
 
+/// Whether AWS's limits are kept in this seed.
+pub(crate) fn has_aws_limits(seed: u64) -> bool {
+    seed % 7 == 5
+}
+
 pub(crate) struct World {
     road: Arc<dyn Road>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -30,6 +35,8 @@ pub(crate) struct World {
     leisure: u64,
     /// Of most records, at most.
     pub(crate) data_bytes: u64,
+    /// The server keeps AWS's limits.
+    pub(crate) keeps_aws_limits: bool,
     history: Mutex<History>,
     counters: Mutex<Counters>,
     /// Puts that wait for their answers, by stream.
@@ -49,6 +56,7 @@ impl World {
             calls: Arc::default(),
             leisure,
             data_bytes: if has_much_data(seed) { DATA_BYTES_MUCH } else { DATA_BYTES },
+            keeps_aws_limits: false,
             counters: Mutex::default(),
             in_flight: Mutex::default(),
             has_open_change: AtomicBool::new(false),

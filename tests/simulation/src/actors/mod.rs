@@ -7,7 +7,7 @@ mod reader;
 mod subscriber;
 
 pub(crate) use administrator::{administer, range_of};
-pub(crate) use producer::{entry, place_in, produce};
+pub(crate) use producer::{Retry, entry, place_in, produce};
 pub(crate) use reader::read;
 pub(crate) use subscriber::subscribe;
 

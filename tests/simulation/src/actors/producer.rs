@@ -1,5 +1,6 @@
 //! Puts records, one or several at a time, and tries again as SDKs do: all of a call that was refused or not answered,
-//! and of a PutRecords the entries that were not written.
+//! and of a PutRecords the entries that were not written. An SDK sends the same bytes again, and nobody can tell its attempts
+//! apart; some producers number theirs, so that the history can hold each to its own outcome.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,28 +9,43 @@ use serde_json::{Value, json};
 
 use super::{patience, pick};
 use crate::client::{Client, Outcome};
-use crate::history::{DATA_BYTES_MIN, Put, data_of};
+use crate::history::{ATTEMPT, DATA_BYTES_MIN, Put, data_of};
 use crate::world::World;
 
 /// Attempts for one record.
 const ATTEMPTS_MAX: u32 = 4;
 /// Records in a call.
 const RECORDS_MAX: u64 = 20;
+/// Where AWS's limits are kept, one call in so many has up to so many.
+const MANY_ONE_IN: u64 = 8;
+const RECORDS_MANY: u64 = 500;
 /// Of the few long records.
 const DATA_BYTES_LONG: u64 = 6_000;
 /// Partition keys that producers share.
 const KEYS: u64 = 12;
 const PAUSE_MILLIS: u64 = 20;
 
+/// What a producer sends when it tries again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// The same bytes.
+    Same,
+    /// The same but for the attempt's number.
+    Numbered,
+}
+
 /// Makes so many calls.
-pub(crate) async fn produce(world: Arc<World>, calls: u64) {
+pub(crate) async fn produce(world: Arc<World>, calls: u64, retry: Retry) {
     let mut client = world.client(patience(&world));
     for _ in 0..calls {
         world.pause(PAUSE_MILLIS).await;
         let live = world.history().live_streams();
         let Some(stream) = pick(&world, &live) else { continue };
         let mut puts = some_puts(&world);
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                prepare_again(&world, retry, &mut puts);
+            }
             puts = match puts.as_slice() {
                 [] => break,
                 [put] if world.random.one_in(2) => one(&world, &mut client, stream, put).await,
@@ -42,8 +58,23 @@ pub(crate) async fn produce(world: Arc<World>, calls: u64) {
     }
 }
 
+/// Makes of what is left what is sent next.
+fn prepare_again(world: &World, retry: Retry, puts: &mut [Put]) {
+    let name = match retry {
+        Retry::Same => "puts tried again with the same bytes",
+        Retry::Numbered => "puts tried again with another number",
+    };
+    world.counters().add(name, puts.len() as u64);
+    if retry == Retry::Numbered {
+        puts.iter_mut().for_each(|put| put.record += ATTEMPT);
+    }
+}
+
 fn some_puts(world: &World) -> Vec<Put> {
     let random = &world.random;
+    if world.keeps_aws_limits && random.one_in(MANY_ONE_IN) {
+        return many_puts(world);
+    }
     let count = if random.one_in(2) { 1 } else { 1 + random.below(RECORDS_MAX) };
     (0..count)
         .map(|_| Put {
@@ -54,6 +85,19 @@ fn some_puts(world: &World) -> Vec<Put> {
                 .then(|| u128::from(random.below(u64::MAX)) << 64 | u128::from(random.below(u64::MAX))),
             data_bytes: DATA_BYTES_MIN
                 + random.below(if random.one_in(20) { DATA_BYTES_LONG } else { world.data_bytes }) as usize,
+        })
+        .collect()
+}
+
+/// Short records for one shard, of which a few calls are more than AWS's limits allow it.
+fn many_puts(world: &World) -> Vec<Put> {
+    let partition_key = format!("key-{}", world.random.below(KEYS));
+    (0..1 + world.random.below(RECORDS_MANY))
+        .map(|_| Put {
+            record: world.history().next_record(),
+            partition_key: partition_key.clone(),
+            explicit_hash_key: None,
+            data_bytes: DATA_BYTES_MIN,
         })
         .collect()
 }
@@ -129,7 +173,10 @@ async fn several(world: &World, client: &mut Client, stream: &str, puts: &[Put])
                 assert!(before < Some(number), "{number} of {shard} comes after {before:?} of the same call");
             }
             Some("ProvisionedThroughputExceededException") => {
-                world.count("puts throttled");
+                world.count(match world.keeps_aws_limits {
+                    true => "puts over a shard's rate",
+                    false => "puts throttled",
+                });
                 history.refused(stream, put);
                 left.push(put.clone());
             }

@@ -16,6 +16,8 @@ const CHAIN_LONG_MAX: u64 = 300;
 const LONG_ONE_IN: u64 = 12;
 /// How often a call that was not answered is made again, with the same iterator.
 const ATTEMPTS_MAX: u32 = 4;
+/// Between two reads of a shard under AWS's limits.
+const RATE_MILLIS: u64 = 200;
 /// A time is asked for up to so long ago.
 const AGO_MILLIS_MAX: u64 = 30 * 3600 * 1000;
 const LIMIT_MAX: u64 = 100;
@@ -153,6 +155,11 @@ async fn get_records(world: &World, client: &mut Client, body: &Value) -> Option
         let began = world.history().ask_read();
         match client.call("GetRecords", body).await {
             Outcome::Success(answer) => return Some((began, answer)),
+            // Five calls a second: the next is due within a fifth of one.
+            Outcome::Refused(code) if code.contains("ProvisionedThroughputExceeded") => {
+                world.count("reads throttled");
+                world.pause(RATE_MILLIS).await;
+            }
             Outcome::Refused(_) => return None,
             Outcome::Unknown | Outcome::NoServer => world.pause(PAUSE_MILLIS).await,
         }
