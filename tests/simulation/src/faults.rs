@@ -241,8 +241,8 @@ pub(crate) async fn crash(world: &World, machine: &mut Machine) {
     world.pause(100).await;
     while world.random.one_in(3) {
         machine.disk.stop_at_call(1 + world.random.below(START_CALLS_MAX));
-        if machine.start().await.is_err() {
-            assert!(machine.disk.is_stopped(), "a start fails only because it was cut short");
+        if let Err(error) = machine.start().await {
+            assert!(machine.disk.is_stopped(), "the server does not start: {error}");
             world.count("crashes during a start");
         }
         machine.crash(some_crash(&world.random).0);

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  run          one seed: the lives of a server, and what is checked when
+//!    broken       what was wrong with it
 //!    machine      a simulated machine: its server starts, crashes, recovers
 //!    faults       what strikes it, and when
 //!    actors       producers, readers, a subscriber, an administrator
@@ -29,6 +30,7 @@
 
 mod abuse;
 mod actors;
+mod broken;
 mod client;
 mod counters;
 mod directory;
@@ -40,6 +42,8 @@ mod kills;
 mod log;
 mod machine;
 mod network;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod power_cuts;
 mod process;
 mod retention;
@@ -52,12 +56,15 @@ mod vitals;
 mod world;
 
 pub use abuse::{Abused, abuse};
+pub use broken::Broken;
 pub use counters::Counters;
 pub use directory::End;
 pub use flips::{Tally, flips};
 pub use full_disks::{Tenant, full_disks};
 pub use kills::{Victim, kills};
+#[cfg(feature = "planted-bugs")]
+pub use planted::find_planted;
 pub use power_cuts::{Traced, power_cuts};
-pub use run::{Options, run};
+pub use run::{Options, run, try_run};
 pub use soak::soak;
 pub use upgrades::{Files, described, made};

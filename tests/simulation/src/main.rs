@@ -1,14 +1,13 @@
 //! A campaign: many seeds, one after the other, and what they met.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use thalweg_simulation::{
-    Abused, Counters, End, Options, Tenant, Traced, Victim, abuse, flips, full_disks, kills, power_cuts, run,
-    soak,
+    Abused, Counters, End, Options, Tenant, Traced, Victim, abuse, flips, full_disks, kills, power_cuts,
+    soak, try_run,
 };
 
 /// Simulates the server from many seeds, with all faults
@@ -201,7 +200,9 @@ fn main() -> ExitCode {
     }
     #[cfg(feature = "planted-bugs")]
     if arguments.planted {
-        return find_planted(&arguments);
+        let seeds = arguments.from..arguments.from + arguments.seeds;
+        let is_found = thalweg_simulation::find_planted(seeds, |seed| try_run(seed, arguments.options(seed)));
+        return if is_found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     campaign(&arguments)
 }
@@ -216,37 +217,15 @@ impl Arguments {
     }
 }
 
-/// Fails when a bug is not found in any of the seeds.
-#[cfg(feature = "planted-bugs")]
-fn find_planted(arguments: &Arguments) -> ExitCode {
-    use thalweg_system::planted::{Bug, plant};
-
-    let seeds = arguments.from..arguments.from + arguments.seeds;
-    let mut are_all_found = true;
-    for bug in Bug::SIMULATED {
-        plant(Some(bug));
-        let is_found =
-            |seed: &u64| catch_unwind(AssertUnwindSafe(|| run(*seed, arguments.options(*seed)))).is_err();
-        match seeds.clone().find(is_found) {
-            Some(seed) => println!("{bug:?} is found by seed {seed}"),
-            None => {
-                println!("{bug:?} is NOT FOUND by seeds {seeds:?}");
-                are_all_found = false;
-            }
-        }
-    }
-    if are_all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
 fn campaign(arguments: &Arguments) -> ExitCode {
     let mut counters = Counters::default();
     let mut failed = Vec::new();
     for seed in arguments.from..arguments.from + arguments.seeds {
         let options = arguments.options(seed);
-        match catch_unwind(AssertUnwindSafe(|| run(seed, options))) {
+        match try_run(seed, options) {
             Ok(met) => counters.append(&met),
-            Err(_) => {
-                eprintln!("seed {seed} with {} operations broke a rule", options.operations);
+            Err(broken) => {
+                eprintln!("seed {seed} with {} operations: {broken}", options.operations);
                 failed.push(seed);
             }
         }

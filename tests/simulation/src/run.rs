@@ -1,8 +1,8 @@
 //! One seed, from an empty disk to the last verification.
 
-use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use thalweg_system::simulated::{ManualClock, SimulatedSpawn};
@@ -10,6 +10,7 @@ use thalweg_system::{BoxFuture, Spawn};
 use thalweg_types::Timestamp;
 
 use crate::actors::{Retry, administer, produce, read, subscribe};
+use crate::broken::{self, Broken};
 use crate::counters::Counters;
 use crate::faults::{crash, strike};
 use crate::machine::Machine;
@@ -37,32 +38,24 @@ pub struct Options {
     pub is_disk_lying: bool,
 }
 
-thread_local! {
-    static PANICS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts panics of this thread from now on: the gateway catches those of a call and answers InternalFailure.
-fn count_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            PANICS.set(PANICS.get() + 1);
-            before(info);
-        }));
-    });
-}
-
 /// Runs one seed; answers what it met.
 ///
 /// # Panics
 /// When a rule is broken, or the server panics.
 pub fn run(seed: u64, options: Options) -> Counters {
-    count_panics();
-    let panics = PANICS.get();
+    broken::watch();
     let counters = simulate(seed, options);
-    assert_eq!(PANICS.get(), panics, "the server panics");
+    assert_eq!(broken::first(), None, "the server panics");
     counters
+}
+
+/// As [`run`], but what is wrong is answered.
+///
+/// # Errors
+/// The first thing that was wrong.
+pub fn try_run(seed: u64, options: Options) -> Result<Counters, Broken> {
+    catch_unwind(AssertUnwindSafe(|| run(seed, options)))
+        .map_err(|_| broken::first().expect("it panicked on this thread"))
 }
 
 fn simulate(seed: u64, options: Options) -> Counters {
