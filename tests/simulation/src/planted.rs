@@ -18,7 +18,6 @@ fn signs(bug: Bug) -> &'static [&'static str] {
         Bug::AnsweredBeforeWrite => {
             &[" s old, is gone", " has another record than before", ", and is not greater"]
         }
-        // The start looks at what it believed before anybody could read it.
         // What a crash tore is taken for whole: by readers, or by the next start, which looks at the records themselves.
         Bug::ChecksumIgnored => &[
             "nobody put it",
@@ -34,10 +33,10 @@ fn signs(bug: Bug) -> &'static [&'static str] {
         Bug::TailNotSyncedAgain => {
             &[" s old, is gone", " has another record than before", "no batch checks out here; yet batch "]
         }
-        // The log lacks batches that the checkpoint counts on.
+        // The ring was written over before the segments had what it held.
         Bug::SlotFreedEarly => &["no batch checks out here; yet batch "],
         Bug::DirectoryNotSynced => &[" is missing: the checkpoint names it", ": the segment is cut short"],
-        // A batch of a life before is taken for one that follows.
+        // The batches of two lives cannot be told apart, and what one left of a torn write is taken for the other.
         Bug::EpochNotRaised => &["no batch checks out here; yet batch "],
         // Parents stay open, or end where they did not.
         Bug::ChildOpenedBeforeSeal => &[" has no end", "a child's numbers exceed its parent's"],
