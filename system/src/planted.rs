@@ -8,7 +8,7 @@
 pub enum Bug {
     /// Puts are answered before they are written.
     AnsweredBeforeWrite = 1,
-    /// A batch of the ring is believed whatever its checksums say.
+    /// What was read is believed, of the ring and of segments, whatever its checksums say.
     ChecksumIgnored,
     /// A start gives a shard's last number again.
     NumberReused,

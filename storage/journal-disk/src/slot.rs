@@ -107,8 +107,6 @@ async fn write_new(
     file.sync().await?;
     disk.rename(new_path, &final_path).await?;
     disk.sync_directory(DIRECTORY).await?;
-    // By the name that it has now: errors tell it.
-    let file = disk.open(&final_path, Access::Recycled).await?;
     Ok(Slot { index, bytes, file })
 }
 

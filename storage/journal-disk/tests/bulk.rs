@@ -456,7 +456,8 @@ fn two_readers_of_the_same_chunks_make_one_read() {
         let (one, other) = tokio::join!(read_at(&journal, 0, 2000), read_at(&journal, 0, 2000));
         assert_eq!(one.expect("reads work"), other.expect("reads work"));
         let reads = segment_reads(&machine.disk.take_log());
-        assert_eq!(reads.iter().filter(|(offset, _)| *offset < 64).count(), 1, "{reads:?}");
+        // Of the first chunk, behind the header; a large read begins with its block.
+        assert_eq!(reads.iter().filter(|(offset, _)| *offset <= 64).count(), 1, "{reads:?}");
     });
 }
 

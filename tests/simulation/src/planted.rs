@@ -18,7 +18,7 @@ fn signs(bug: Bug) -> &'static [&'static str] {
         Bug::AnsweredBeforeWrite => {
             &[" s old, is gone", " has another record than before", ", and is not greater"]
         }
-        // What a crash tore is taken for whole: by readers, or by the next start, which looks at the records themselves.
+        // What a crash tore, or has a wrong bit, is shown; or the next start notices, which looks at the records themselves.
         Bug::ChecksumIgnored => &[
             "nobody put it",
             " has its data",
