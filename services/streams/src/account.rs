@@ -19,7 +19,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// What [`crate::load::account`] found, bound to this journal from now on; made if this is the first start.
+    /// What the catalog has ([`crate::load::Loaded::account`]), bound to this journal from now on; made if this is the first
+    /// start.
     ///
     /// # Errors
     /// When the catalog takes no commit.

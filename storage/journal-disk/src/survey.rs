@@ -108,11 +108,13 @@ async fn look(
 
 /// That an open segment, which a start goes on with, is shorter than it was, be it only by what is behind its last chunk.
 async fn cut_short(disk: &dyn Disk, name: SegmentName, row: &SegmentRow) -> Option<OpenError> {
+    if !row.open {
+        return None;
+    }
     let path = name.data_path();
     let length = disk.open(&path, Access::ReadOnly).await.ok()?.length().await.ok()?;
-    let is_short = row.open && length < row.data_bytes;
-    is_short
-        .then(|| OpenError::corrupt(&path, length, format!("the file had {} valid bytes", row.data_bytes)))
+    let what = || format!("the file had {} valid bytes", row.data_bytes);
+    (length < row.data_bytes).then(|| OpenError::corrupt(&path, length, what()))
 }
 
 /// What is left of a file: as much as it should have, zeros where it cannot be read.

@@ -1,116 +1,22 @@
 //! A wall clock that the journal doubts: nothing is trimmed or forgotten because of its age, and little is hidden.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use thalweg_api::kinesis::Kinesis;
-use thalweg_catalog::memory::MemoryCatalog;
-use thalweg_journal::{
-    Append, AppendError, BoxFuture, Commit, Health, Journal, Read, ReadAnswer, ReadError, Tail, TailWatch,
-};
-use thalweg_journal_memory::{Knobs, MemoryJournal};
 use thalweg_model::kinesis::*;
 use thalweg_shape::Failure;
 use thalweg_system::Clock;
-use thalweg_system::simulated::ManualClock;
-use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
+use thalweg_types::Timestamp;
 
 use crate::calls::From;
-use crate::world::{START, World, call, hours, settings};
-
-/// A journal that doubts the clock when it is told to, and expires nothing itself.
-struct Doubting {
-    inner: MemoryJournal,
-    doubts: AtomicBool,
-}
-
-impl Journal for Doubting {
-    fn open_shards_after(
-        &self,
-        stream: StreamId,
-        shards: &[(ShardIndex, Timestamp)],
-    ) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.inner.open_shards_after(stream, shards)
-    }
-
-    fn append(&self, append: Append) -> Commit {
-        self.inner.append(append)
-    }
-
-    fn seal(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<Vec<Offset>, AppendError>> {
-        self.inner.seal(shards)
-    }
-
-    fn trim(&self, shards: &[(ShardKey, Offset)]) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.inner.trim(shards)
-    }
-
-    fn forget_shards(&self, shards: &[ShardKey]) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.inner.forget_shards(shards)
-    }
-
-    fn delete_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.inner.delete_stream(stream)
-    }
-
-    /// Not passed on: what is gone is the service's doing.
-    fn set_retention(&self, _: StreamId, _: Duration) {}
-
-    fn tail(&self, shard: ShardKey) -> Result<Tail, ReadError> {
-        self.inner.tail(shard)
-    }
-
-    fn watch(&self, shard: ShardKey) -> Result<TailWatch, ReadError> {
-        self.inner.watch(shard)
-    }
-
-    fn read(&self, read: Read) -> BoxFuture<'_, Result<ReadAnswer, ReadError>> {
-        self.inner.read(read)
-    }
-
-    fn is_in_memory(&self, shard: ShardKey, from: Offset) -> bool {
-        self.inner.is_in_memory(shard, from)
-    }
-
-    fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
-        self.inner.find_time(shard, at)
-    }
-
-    fn identity(&self) -> u64 {
-        self.inner.identity()
-    }
-
-    fn shards(&self) -> Vec<(ShardKey, Tail)> {
-        self.inner.shards()
-    }
-
-    fn doubts_clock(&self) -> bool {
-        self.doubts.load(Ordering::Relaxed)
-    }
-
-    fn expiry_time(&self, wall: Timestamp) -> Timestamp {
-        let believable = Timestamp::from_seconds(START).plus(hours(1));
-        if self.doubts_clock() { wall.min(believable) } else { wall }
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
-    }
-
-    fn shutdown(&self) -> BoxFuture<'_, ()> {
-        self.inner.shutdown()
-    }
-}
+use crate::watched::{WatchedJournal, watched_world};
+use crate::world::{START, World, call, hours};
 
 /// A world whose journal doubts the clock when it is told to; with a stream "orders" of three records.
-async fn world() -> (World, Arc<Doubting>) {
-    let clock = ManualClock::new(Timestamp::from_seconds(START));
-    let inner = MemoryJournal::new(Arc::new(clock.clone()), Knobs::default());
-    let journal = Arc::new(Doubting { inner, doubts: AtomicBool::new(false) });
-    let catalog = Arc::new(MemoryCatalog::new());
-    let engine: Arc<dyn Journal> = journal.clone();
-    let world = World::over(clock, engine, catalog, settings()).await.expect("nothing is there yet");
+async fn world() -> (World, Arc<WatchedJournal>) {
+    let (world, journal) = watched_world().await;
     world.create("orders", 1).await;
     world.until_active("orders").await;
     for data in ["a", "b", "c"] {

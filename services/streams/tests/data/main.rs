@@ -3,7 +3,6 @@
 mod bad_days;
 mod calls;
 mod clock;
-mod counting;
 mod hot;
 mod iterators;
 mod limits;
@@ -11,6 +10,7 @@ mod puts;
 mod reads;
 mod resharding;
 mod subscriptions;
+mod watched;
 #[allow(dead_code, reason = "the tests of the control operations need the rest of it")]
 #[path = "../control/world.rs"]
 mod world;

@@ -13,7 +13,7 @@ use thalweg_wire::{Protocol, event_stream};
 
 use crate::calls::{From, entry, parse};
 use crate::clock::{decrease, increase};
-use crate::counting::counting_world;
+use crate::watched::watched_world;
 use crate::world::{ACCOUNT, START, World, arn, assert_failure, hours, yield_often};
 
 const INVALID: &str = "InvalidArgumentException";
@@ -605,7 +605,7 @@ async fn a_slow_reader_costs_no_memory_and_loses_nothing() {
     const DATA_BYTES: usize = 60_000;
     /// Data in one event (`fan_out/event.rs`), and what is read to find that no more goes in.
     const EVENT_BYTES_MAX: usize = (1 << 20) + 2 * DATA_BYTES;
-    let (world, journal) = counting_world().await;
+    let (world, journal) = watched_world().await;
     world.create("orders", 1).await;
     world.until_active("orders").await;
     let consumer = world.register("orders", "billing").await.expect("registered").consumer_arn;

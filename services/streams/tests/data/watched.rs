@@ -1,7 +1,8 @@
-//! A journal that counts what is read of it: whatever the service holds of records, it has read.
+//! A journal that doubts the clock when it is told to, expires nothing itself, and counts what is read of it: whatever the
+//! service holds of records, it has read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use thalweg_catalog::memory::MemoryCatalog;
@@ -12,14 +13,17 @@ use thalweg_journal_memory::{Knobs, MemoryJournal};
 use thalweg_system::simulated::ManualClock;
 use thalweg_types::{Offset, ShardIndex, ShardKey, StreamId, Timestamp};
 
-use crate::world::{START, World, settings};
+use crate::world::{START, World, hours, settings};
 
-pub(crate) struct Counting {
+/// See the module.
+pub(crate) struct WatchedJournal {
     inner: MemoryJournal,
+    /// Whether it doubts the clock.
+    pub(crate) doubts: AtomicBool,
     bytes_read: AtomicUsize,
 }
 
-impl Counting {
+impl WatchedJournal {
     /// How many bytes of records were read since this was asked last.
     pub(crate) fn take_bytes_read(&self) -> usize {
         self.bytes_read.swap(0, Ordering::Relaxed)
@@ -27,15 +31,16 @@ impl Counting {
 }
 
 /// A world over such a journal, and that journal.
-pub(crate) async fn counting_world() -> (World, Arc<Counting>) {
+pub(crate) async fn watched_world() -> (World, Arc<WatchedJournal>) {
     let clock = ManualClock::new(Timestamp::from_seconds(START));
     let inner = MemoryJournal::new(Arc::new(clock.clone()), Knobs::default());
-    let journal = Arc::new(Counting { inner, bytes_read: AtomicUsize::new(0) });
+    let (doubts, bytes_read) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let journal = Arc::new(WatchedJournal { inner, doubts, bytes_read });
     let world = World::over(clock, Arc::clone(&journal) as _, Arc::new(MemoryCatalog::new()), settings());
     (world.await.expect("nothing is there yet"), journal)
 }
 
-impl Journal for Counting {
+impl Journal for WatchedJournal {
     fn open_shards_after(
         &self,
         stream: StreamId,
@@ -64,9 +69,8 @@ impl Journal for Counting {
         self.inner.delete_stream(stream)
     }
 
-    fn set_retention(&self, stream: StreamId, retention: Duration) {
-        self.inner.set_retention(stream, retention);
-    }
+    /// Not passed on: what is gone is the service's doing.
+    fn set_retention(&self, _: StreamId, _: Duration) {}
 
     fn tail(&self, shard: ShardKey) -> Result<Tail, ReadError> {
         self.inner.tail(shard)
@@ -102,11 +106,12 @@ impl Journal for Counting {
     }
 
     fn doubts_clock(&self) -> bool {
-        self.inner.doubts_clock()
+        self.doubts.load(Ordering::Relaxed)
     }
 
     fn expiry_time(&self, wall: Timestamp) -> Timestamp {
-        self.inner.expiry_time(wall)
+        let believable = Timestamp::from_seconds(START).plus(hours(1));
+        if self.doubts_clock() { wall.min(believable) } else { wall }
     }
 
     fn health(&self) -> Health {
