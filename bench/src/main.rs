@@ -47,11 +47,16 @@ fn main() -> ExitCode {
     let report =
         options.report_folder().map(|folder| (folder, report::Machine::read(&options.data_folder())));
     process::pin_this(process::GENERATOR_CORE);
+    let mut written = Ok(());
+    let keep = |findings: &Findings| {
+        if let Some((folder, machine)) = &report {
+            written = report::write(&options, folder, machine, findings);
+        }
+    };
     // The generator's tasks share their counts: they all run on this thread.
-    let findings = tokio::task::LocalSet::new().block_on(&runtime, measure(&options, &server));
+    let findings = tokio::task::LocalSet::new().block_on(&runtime, measure(&options, &server, keep));
     report::print_ratios(&findings);
-    let Some((folder, machine)) = report else { return ExitCode::SUCCESS };
-    match report::write(&options, &folder, &machine, &findings) {
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the report cannot be written: {error}");
@@ -60,14 +65,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// All that was asked for.
-async fn measure(options: &Options, server: &std::path::Path) -> Findings {
+/// All that was asked for. `keep` is given what there is after each part: two hours of measuring are not lost when
+/// the last quarter of an hour is.
+async fn measure(options: &Options, server: &std::path::Path, mut keep: impl FnMut(&Findings)) -> Findings {
     let mut findings = workloads::run(options, server).await;
+    keep(&findings);
     if !options.quick && options.wants("peers") {
         findings.append(peers::run(options, server).await);
+        keep(&findings);
     }
     if !options.quick && options.wants("log-engines") {
         findings.append(log_engines::run(options, server).await);
+        keep(&findings);
     }
     findings
 }
