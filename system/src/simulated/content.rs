@@ -55,8 +55,9 @@ pub(super) type NameChange = Vec<(String, Option<Entry>)>;
 
 #[derive(Default)]
 pub(super) struct File {
-    pub(super) bytes: Vec<u8>,
-    pub(super) durable: Vec<u8>,
+    /// Copied when written: mostly both are the same, and the same as before the crash.
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) durable: Arc<Vec<u8>>,
     /// Since the last sync, in order.
     pub(super) changes: Vec<Change>,
     next_change: u64,
@@ -70,8 +71,8 @@ impl Clone for File {
     /// The same content, open to no one.
     fn clone(&self) -> Self {
         File {
-            bytes: self.bytes.clone(),
-            durable: self.durable.clone(),
+            bytes: Arc::clone(&self.bytes),
+            durable: Arc::clone(&self.durable),
             changes: self.changes.clone(),
             next_change: self.next_change,
             written_past_cache: self.written_past_cache.clone(),
@@ -90,11 +91,12 @@ pub(super) struct Change {
 
 #[derive(Clone)]
 pub(super) enum What {
-    Write { offset: usize, bytes: Vec<u8> },
+    Write { offset: usize, bytes: Arc<[u8]> },
     Truncate(usize),
 }
 
-fn write_at(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+fn write_at(content: &mut Arc<Vec<u8>>, offset: usize, bytes: &[u8]) {
+    let content = Arc::make_mut(content);
     let end = offset + bytes.len();
     if content.len() < end {
         content.resize(end, 0);
@@ -103,19 +105,19 @@ fn write_at(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 }
 
 impl What {
-    fn apply(&self, content: &mut Vec<u8>) {
+    fn apply(&self, content: &mut Arc<Vec<u8>>) {
         match self {
             What::Write { offset, bytes } => write_at(content, *offset, bytes),
-            What::Truncate(length) => content.resize(*length, 0),
+            What::Truncate(length) => Arc::make_mut(content).resize(*length, 0),
         }
     }
 
     /// Applies what survives of it, sector by sector.
-    fn apply_torn(&self, content: &mut Vec<u8>, random: &SeededRandom) {
+    fn apply_torn(&self, content: &mut Arc<Vec<u8>>, random: &SeededRandom) {
         match self {
             What::Truncate(length) => {
                 if random.one_in(2) {
-                    content.resize(*length, 0);
+                    Arc::make_mut(content).resize(*length, 0);
                 }
             }
             What::Write { offset, bytes } => {
@@ -136,8 +138,8 @@ impl What {
 
 impl File {
     /// A file with this durable content.
-    pub(super) fn of(durable: Vec<u8>) -> Self {
-        File { bytes: durable.clone(), durable, ..File::default() }
+    pub(super) fn of(durable: Arc<Vec<u8>>) -> Self {
+        File { bytes: Arc::clone(&durable), durable, ..File::default() }
     }
 
     /// Takes note of how a write reaches the device. A kernel keeps its cache right only as long as no block is
@@ -194,14 +196,14 @@ impl File {
 
     /// The cache is dropped: what a failed sync forgot is gone.
     pub(super) fn reload(&mut self) {
-        self.bytes = self.durable.clone();
+        self.bytes = Arc::clone(&self.durable);
         for change in &self.changes {
             change.what.apply(&mut self.bytes);
         }
     }
 
-    fn survivor(&self, how: Crash, random: &SeededRandom) -> Vec<u8> {
-        let mut content = self.durable.clone();
+    fn survivor(&self, how: Crash, random: &SeededRandom) -> Arc<Vec<u8>> {
+        let mut content = Arc::clone(&self.durable);
         for change in &self.changes {
             match how {
                 _ if change.is_durable => change.what.apply(&mut content),

@@ -346,7 +346,7 @@ impl SimulatedDisk {
         };
         let file = state.content.files.get_mut(&id).expect("named files exist");
         file.settle_all();
-        edit(&mut file.durable);
+        edit(Arc::make_mut(&mut file.durable));
         file.reload();
     }
 
@@ -363,7 +363,7 @@ impl SimulatedDisk {
         }
         content.next_file += 1;
         let id = content.next_file;
-        content.files.insert(id, File::of(bytes.to_vec()));
+        content.files.insert(id, File::of(Arc::new(bytes.to_vec())));
         content.names.insert(path.to_owned(), Entry::File(id));
         content.durable_names.insert(path.to_owned(), Entry::File(id));
     }
@@ -402,7 +402,7 @@ impl SimulatedDisk {
     pub fn content(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.state();
         match state.content.names.get(path) {
-            Some(Entry::File(id)) => Some(state.content.files[id].bytes.clone()),
+            Some(Entry::File(id)) => Some(state.content.files[id].bytes.to_vec()),
             _ => None,
         }
     }
@@ -772,7 +772,7 @@ impl SimulatedFile {
         read[(bit / 8) as usize] ^= 1 << (bit % 8);
         if stays_in_cache {
             let file = state.content.files.get_mut(&self.id).expect("open files exist");
-            if let Some(byte) = file.bytes.get_mut((offset + bit / 8) as usize) {
+            if let Some(byte) = Arc::make_mut(&mut file.bytes).get_mut((offset + bit / 8) as usize) {
                 *byte ^= 1 << (bit % 8);
             }
         }
@@ -784,7 +784,7 @@ impl SimulatedFile {
         assert_aligned(self.access, self.alignment, offset, bytes);
         let what = || {
             let offset = usize::try_from(offset).expect("simulated files are small");
-            What::Write { offset, bytes: bytes.to_vec() }
+            What::Write { offset, bytes: bytes.into() }
         };
         if let Access::Appended | Access::Bulk = self.access {
             let (offset, block) = (offset as usize, self.disk.state().alignment);

@@ -11,7 +11,7 @@ use thalweg_system::simulated::{Crash, SimulatedDisk};
 use thalweg_types::Timestamp;
 
 use crate::client::{Client, Outcome};
-use crate::history::{data_of, records_in};
+use crate::history::data_of;
 use crate::machine::Machine;
 use crate::verify::{ask, settle};
 use crate::world::World;
@@ -181,15 +181,15 @@ async fn read_shard(client: &mut Client, stream: &str, shard: &str, told: &mut T
         else {
             return;
         };
-        let records = records_in(&answer);
-        let is_empty = records.is_empty();
+        let records = answer["Records"].as_array().expect("there are records");
         for record in records {
-            let data = base64_simd::STANDARD.encode_to_string(&record.data);
-            let fact = format!("{} {data} {}", record.partition_key, record.arrival_millis);
-            told.facts.insert(format!("{begin}{}", record.sequence_number), fact);
+            let part = |name: &str| record[name].as_str().expect("records have all parts");
+            let arrival = &record["ApproximateArrivalTimestamp"];
+            let fact = format!("{} {} {arrival}", part("PartitionKey"), part("Data"));
+            told.facts.insert(begin.clone() + part("SequenceNumber"), fact);
         }
         iterator = answer["NextShardIterator"].clone();
-        if iterator.is_null() || (is_empty && answer["MillisBehindLatest"] == 0) {
+        if iterator.is_null() || (records.is_empty() && answer["MillisBehindLatest"] == 0) {
             return;
         }
     }

@@ -1,7 +1,7 @@
 //! A simulated machine and the server on it: put together as the real one is, over a disk that outlives it; and the world
 //! that uses it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use thalweg_api::kinesis::KinesisService;
@@ -22,6 +22,9 @@ const KIB: usize = 1024;
 pub(crate) const CATALOG_DIRECTORY: &str = "meta";
 /// How long requests in flight have when the server ends in good order.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Made once: the default number of threads is read from files, and a start of a machine takes a millisecond.
+static GATEWAY_SETTINGS: LazyLock<thalweg_gateway::Settings> = LazyLock::new(Default::default);
 
 pub(crate) struct Machine {
     pub(crate) world: Arc<World>,
@@ -152,7 +155,7 @@ impl Machine {
         let streams = Streams::open(components, settings).await;
         let streams = streams.map_err(|error| chain(&error))?;
         let gateway = Gateway::new(
-            thalweg_gateway::Settings::default(),
+            GATEWAY_SETTINGS.clone(),
             vec![Arc::new(KinesisService(Arc::clone(&streams)))],
             clock,
             &*random,

@@ -10,6 +10,10 @@ use thalweg_simulation::{
     soak, try_run,
 };
 
+/// A quarter of a campaign's time is the allocator's with glibc's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Simulates the server from many seeds, with all faults
 #[derive(Debug, Parser)]
 #[command(name = "thalweg-simulation")]
