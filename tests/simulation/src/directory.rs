@@ -24,8 +24,8 @@ const KIB: usize = 1024;
 /// The least that a directory has.
 const DIRECTORY_BYTES_MIN: usize = 256 * KIB;
 /// Calls before the directory has come to rest, and after that.
-const CALLS_EARLY: u64 = 60;
-const CALLS_LATE: u64 = 20;
+const CALLS_EARLY: u64 = 24;
+const CALLS_LATE: u64 = 10;
 const RECORDS_PER_CALL: u64 = 10;
 const DATA_BYTES: usize = 150;
 
