@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use thalweg_gateway::Settings;
-use thalweg_gateway::settings::{BODY_BYTES_MAX, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX};
+use thalweg_gateway::settings::{
+    BODY_BYTES_MAX, CROWDED_HASTE, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+};
 use thalweg_wire::event_stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -255,6 +257,11 @@ async fn bodies_share_what_memory_they_may_take() {
     check_echo(&server.ask(&Ask::json(ECHO, &long)).await);
 }
 
+/// Little room for answers, and all the time to take them, however slow the machine.
+fn narrow() -> Settings {
+    Settings { answers_bytes_max: 1_000_000, write_timeout: CROWDED_HASTE * AGES, ..settings() }
+}
+
 /// An answer of so many bytes.
 fn large(length: usize) -> String {
     format!(r#"{{"Text":"x","Number":{length}}}"#)
@@ -292,7 +299,7 @@ async fn until_answered(server: &Server, body: &str, status: u16) {
 
 #[tokio::test]
 async fn large_answers_leave_room_for_small_ones() {
-    let server = Server::start_with(Settings { answers_bytes_max: 1_000_000, ..settings() });
+    let server = Server::start_with(narrow());
     let client = unread(&server, &large(300_000), 10).await;
     until_answered(&server, &large(300_000), 503).await;
     assert_eq!(server.ask(&Ask::json("Test_1.Large", &large(100_000))).await.status, 200);
@@ -302,7 +309,7 @@ async fn large_answers_leave_room_for_small_ones() {
 
 #[tokio::test]
 async fn answers_share_what_memory_they_may_take() {
-    let server = Server::start_with(Settings { answers_bytes_max: 1_000_000, ..settings() });
+    let server = Server::start_with(narrow());
     let client = unread(&server, &large(100_000), 20).await;
     until_answered(&server, &large(10), 503).await;
     drop(client);
