@@ -167,7 +167,13 @@ pub(crate) fn encode<'a>(
     for entry in entries {
         buffer.extend_from_slice(&encode_entry(entry));
         payload_bytes += entry.length as usize;
-        if entry.kind == Kind::Forget {
+        let is_new = match entry.kind {
+            Kind::Forget => true,
+            // A build that does not know this time would put earlier records there.
+            Kind::Open => entry.not_before() > entry.arrival,
+            _ => false,
+        };
+        if is_new {
             version = VERSION;
         }
     }
@@ -450,6 +456,18 @@ mod tests {
         check_runs(&buffer, &found).expect("it was just encoded");
         let batch = Batch::new(LogPoint::ORIGIN, buffer.to_vec().into(), found.entries);
         assert_eq!(batch.entries().map(|(entry, _)| entry).collect::<Vec<_>>(), entries);
+    }
+
+    #[test]
+    fn a_batch_that_opens_a_shard_for_later_is_of_version_2() {
+        let shard = ShardKey { stream: StreamId(5), shard: ShardIndex(1) };
+        for (not_before, version) in [(0, 1), (50, 1), (51, 2)] {
+            let at = Timestamp::from_millis;
+            let entries = [Entry::open(shard, at(not_before), at(50))];
+            let mut buffer = AlignedBuffer::with_capacity(total_bytes(1, 0));
+            encode(&header(), &entries, std::iter::empty(), &mut buffer);
+            assert_eq!(buffer[8], version, "not before {not_before}");
+        }
     }
 
     #[test]

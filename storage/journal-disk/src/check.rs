@@ -274,6 +274,7 @@ async fn check_segment(disk: &dyn Disk, segment: &Surveyed, checked: &mut Checke
                     format!("{path} has lost a chunk of which neither it nor its index tells anything");
                 checked.lost(what, segment.name, row);
             }
+            Chunk::Gone(_) => {}
         }
     }
     segment.fault.is_none() && file.is_some()

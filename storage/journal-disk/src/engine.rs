@@ -112,6 +112,16 @@ impl Engine {
         lead > believed.saturating_add(jump_max)
     }
 
+    /// The wall clock's time; while that is in doubt, the time that was believed last and what has passed since.
+    pub(crate) fn believed_wall(&self) -> Timestamp {
+        let wall = self.clock.wall();
+        if !self.doubts_clock() {
+            return wall;
+        }
+        let monotonic = i64::try_from(self.clock.monotonic().as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.clock_lead.load(Ordering::Relaxed).saturating_add(monotonic))
+    }
+
     /// The time by which to hide what is too old. Bounded by what the next start will believe at least, so that it
     /// shows nothing again.
     pub(crate) fn expiry_time(&self, wall: Timestamp) -> Timestamp {

@@ -415,7 +415,8 @@ impl Journal for DiskJournal {
     }
 
     fn set_retention(&self, stream: StreamId, retention: Duration) {
-        let now = self.engine.expiry_time(self.engine.clock.wall());
+        // A clock in doubt may be put right again: what it would hide meanwhile is not gone.
+        let now = self.engine.expiry_time(self.engine.believed_wall());
         self.engine.retention.set(stream, retention, now);
     }
 

@@ -367,6 +367,7 @@ impl Maintenance {
         }
         self.rest_when_idle().await?;
         let (wall, monotonic) = (self.engine.clock.wall(), self.engine.clock.monotonic());
+        let expected = self.expiry.believed(monotonic);
         if self.engine.clock_confirmed.swap(false, Ordering::Relaxed) {
             self.expiry.confirm(wall, monotonic);
         }
@@ -374,21 +375,24 @@ impl Maintenance {
         self.engine.clock_lead.store(self.expiry.believed_lead(), Ordering::Relaxed);
         if let Some(now) = now {
             self.apply_changed_retention(now).await;
+            self.look_for_misdated(now, expected);
         }
-        self.look_for_misdated(now);
         self.tidy(now).await?;
         self.keep_time().await?;
         self.merge().await
     }
 
-    /// Looks for segments whose arrival times are ahead of the clock. What is found is durable with the next checkpoint;
-    /// if it is lost before, it is found again, and what it says of expires a little later.
-    fn look_for_misdated(&mut self, now: Option<Timestamp>) {
+    /// Looks for segments whose arrival times are ahead of the clock, which was `expected` to be where it was believed
+    /// last and the time since. What is found is durable with the next checkpoint; if it is lost before, it is found
+    /// again, and what it says of expires a little later.
+    fn look_for_misdated(&mut self, now: Timestamp, expected: Timestamp) {
         let settings = &self.engine.settings;
+        let leapt =
+            if now > expected.plus(settings.clock_jump_max) { now.since(expected) } else { Duration::ZERO };
         for (&stream, row) in &mut self.manifest.streams {
             let span = self.engine.retention.get(stream).map(|kept| kept / settings.segments_per_retention);
             for segment in row.segments.values_mut() {
-                segment.compare_with_clock(now, settings.clock_jump_max, span);
+                segment.compare_with_clock(now, leapt, settings.clock_jump_max, span);
             }
         }
     }

@@ -93,22 +93,24 @@ impl SegmentRow {
         self.misdated = None;
     }
 
-    /// Compares the arrival times with a clock that is believed (`None`: it is in doubt). Those of a shard never go back,
-    /// so that one record that arrives while the clock is years ahead gives its time to all that follow: by their
-    /// arrival they would never expire. `tolerance` is by how much a clock may be wrong; an open segment is closed
-    /// once it has been misdated for `span`.
+    /// Compares the arrival times with a clock that is believed. Those of a shard never go back, so that one record that
+    /// arrives while the clock is years ahead gives its time to all that follow: by their arrival they would never
+    /// expire. `leapt` is by how much the clock has leapt since the last look: that is no time in which the segment was
+    /// misdated, as far as we know. `tolerance` is by how much a clock may be wrong; an open segment is closed once it has
+    /// been misdated for `span`.
     pub(crate) fn compare_with_clock(
         &mut self,
-        now: Option<Timestamp>,
+        now: Timestamp,
+        leapt: Duration,
         tolerance: Duration,
         span: Option<Duration>,
     ) {
-        let Some(now) = now.filter(|now| self.last_arrival > now.plus(tolerance)) else {
+        if self.last_arrival <= now.plus(tolerance) {
             self.misdated = None;
             return;
-        };
+        }
         // Set back again, it is now that counts.
-        let since = self.misdated.map_or(now, |since| since.min(now));
+        let since = self.misdated.map_or(now, |since| since.plus(leapt).min(now));
         self.misdated = Some(since);
         if self.open && span.is_some_and(|span| since.plus(span) <= now) {
             self.close();
@@ -151,6 +153,14 @@ impl Manifest {
     pub(crate) fn has_forgotten(&self, key: ShardKey) -> bool {
         let row = self.streams.get(&key.stream);
         row.is_some_and(|row| key.shard.0 < row.forgotten_before) && !self.shards.contains_key(&key)
+    }
+
+    /// Whether nobody reads records of a shard that end there: they were trimmed, or the shard was forgotten.
+    pub(crate) fn is_gone(&self, key: ShardKey, end: Offset) -> bool {
+        match self.shards.get(&key) {
+            Some(shard) => end <= shard.trimmed,
+            None => self.has_forgotten(key),
+        }
     }
 
     /// Takes in what an entry of batch `position` does to the shards. Records themselves go into segments by other
@@ -272,51 +282,50 @@ mod tests {
         SegmentRow { revision, open, chunks, data_bytes, index_bytes, first_arrival, last_arrival, misdated }
     }
 
-    /// Each look: hour (`None`: in doubt), and by then what the segment says of itself: open, misdated.
+    /// Each look: hour, the hours that the clock has leapt since the one before, and by then what the segment says of
+    /// itself: open, misdated.
     #[track_caller]
-    fn check_dates(mut segment: SegmentRow, looks: &[(Option<u32>, bool, Option<u32>)]) -> SegmentRow {
-        for &(now, open, misdated) in looks {
-            segment.compare_with_clock(now.map(at), HOUR, Some(10 * HOUR));
-            assert_eq!((segment.open, segment.misdated), (open, misdated.map(at)), "at {now:?}");
+    fn check_dates(mut segment: SegmentRow, looks: &[(u32, u32, bool, Option<u32>)]) -> SegmentRow {
+        for &(now, leapt, open, misdated) in looks {
+            segment.compare_with_clock(at(now), HOUR * leapt, HOUR, Some(10 * HOUR));
+            assert_eq!((segment.open, segment.misdated), (open, misdated.map(at)), "at {now}");
         }
         segment
     }
 
     #[test]
     fn a_segment_whose_times_are_ahead_of_the_clock_expires_by_when_that_was_seen() {
-        let seen = check_dates(
-            segment(false, at(1000)),
-            &[(Some(50), false, Some(50)), (Some(70), false, Some(50))],
-        );
+        let seen =
+            check_dates(segment(false, at(1000)), &[(50, 0, false, Some(50)), (70, 0, false, Some(50))]);
         assert!(seen.arrived_before(at(51)) && !seen.arrived_before(at(50)));
         // An open one is closed in time, and what it got until then counts.
         let seen = check_dates(
             segment(true, at(1000)),
-            &[(Some(50), true, Some(50)), (Some(59), true, Some(50)), (Some(60), false, Some(60))],
+            &[(50, 0, true, Some(50)), (59, 0, true, Some(50)), (60, 0, false, Some(60))],
         );
         assert!(seen.arrived_before(at(61)) && !seen.arrived_before(at(60)));
-        let seen = check_dates(segment(true, at(1000)), &[(Some(50), true, Some(50))]);
+        let seen = check_dates(segment(true, at(1000)), &[(50, 0, true, Some(50))]);
         assert!(!seen.arrived_before(at(999)), "more may come");
         // Closed by the drain, it is looked at again.
-        let mut seen = check_dates(segment(true, at(1000)), &[(Some(50), true, Some(50))]);
+        let mut seen = check_dates(segment(true, at(1000)), &[(50, 0, true, Some(50))]);
         seen.close();
-        check_dates(seen, &[(Some(55), false, Some(55))]);
+        check_dates(seen, &[(55, 0, false, Some(55))]);
     }
 
     #[test]
-    fn a_segment_is_not_misdated_by_a_clock_in_doubt_nor_when_the_clock_was_wrong() {
-        check_dates(segment(false, at(51)), &[(Some(50), false, None)]);
+    fn a_segment_is_not_misdated_for_as_long_as_a_clock_leaps_nor_when_the_clock_was_wrong() {
+        check_dates(segment(false, at(51)), &[(50, 0, false, None)]);
         check_dates(
             segment(false, at(1000)),
             &[
-                (Some(50), false, Some(50)),
-                (None, false, None),
-                (Some(500), false, Some(500)),
-                (Some(999), false, None),
+                (50, 0, false, Some(50)),
+                (55, 0, false, Some(50)),
+                (500, 440, false, Some(490)),
+                (999, 0, false, None),
             ],
         );
         // Set back further.
-        check_dates(segment(false, at(1000)), &[(Some(50), false, Some(50)), (Some(20), false, Some(20))]);
+        check_dates(segment(false, at(1000)), &[(50, 0, false, Some(50)), (20, 0, false, Some(20))]);
     }
 
     #[test]

@@ -273,12 +273,8 @@ pub(crate) fn add_chunks(
     let segment = Arc::new(name);
     for (entry, row) in rows.into_iter().enumerate() {
         let key = ShardKey { stream: name.stream, shard: row.shard };
-        let is_gone = match manifest.shards.get(&key) {
-            // What is trimmed is no longer whole: segments that held nothing else were removed.
-            Some(shard) => row.end() <= shard.trimmed,
-            None => manifest.has_forgotten(key),
-        };
-        if is_gone {
+        // No longer whole: segments that held nothing else were removed.
+        if manifest.is_gone(key, row.end()) {
             continue;
         }
         let neighbours = chunks.entry(key).or_default();

@@ -14,6 +14,8 @@ pub(crate) enum Part {
     Whole(Vec<ChunkRun>),
     /// Records that are lost, and where and why.
     Lost(ChunkRow, ChunkFault),
+    /// The whole chunk stands for records that were lost and told before.
+    LostBefore,
 }
 
 /// A chunk's bytes, as far as the file has them and the disk can read them; zeros elsewhere.
@@ -23,11 +25,14 @@ pub(crate) async fn read(file: Option<&dyn DiskFile>, row: &ChunkRow) -> Vec<u8>
     if file.read(row.position, &mut bytes).await.is_ok() {
         return bytes;
     }
+    bytes.fill(0);
+    let length = file.length().await.unwrap_or(u64::MAX);
+    let there = usize::try_from(length.saturating_sub(row.position)).unwrap_or(usize::MAX).min(bytes.len());
     // Block by block of the file: a device that cannot read one may have the others.
     let mut start = 0;
-    while start < bytes.len() {
+    while start < there {
         let block_end = segment::next_block(row.position + start as u64 + 1) - row.position;
-        let end = bytes.len().min(usize::try_from(block_end).expect("chunks are below 4 GiB"));
+        let end = there.min(usize::try_from(block_end).expect("chunks are below 4 GiB"));
         if file.read(row.position + start as u64, &mut bytes[start..end]).await.is_err() {
             bytes[start..end].fill(0);
         }
@@ -46,6 +51,9 @@ pub(crate) fn parts(bytes: &[u8], stream: StreamId, row: &ChunkRow) -> Vec<Part>
         }
         Err(fault) => return vec![Part::Lost(*row, fault)],
     };
+    if runs.is_empty() {
+        return vec![Part::LostBefore];
+    }
     let mut parts: Vec<Part> = Vec::new();
     for run in runs {
         match (check_run(bytes, &run), parts.last_mut()) {

@@ -19,7 +19,7 @@ use thalweg_types::{Offset, ShardKey, Timestamp};
 use crate::buffer_pool::BufferPool;
 use crate::checkpoint;
 use crate::error::OpenError;
-use crate::manifest::SegmentRow;
+use crate::manifest::{Manifest, SegmentRow};
 use crate::pace::Pace;
 use crate::reader::read_chunk;
 use crate::recovery::{self, Chunks};
@@ -72,20 +72,16 @@ pub async fn set_aside(disk: &dyn Disk) -> Result<Vec<SetAside>, OpenError> {
     }
     let mut manifest = checkpoint::read(disk, current.journal, current.checkpoint).await?;
     let mut damaged = Vec::new();
-    let mut all_chunks = Chunks::new();
-    for (&stream, row) in &manifest.streams {
-        for segment in survey(disk, current.journal, &manifest, stream, row).await? {
-            let rows = segment.chunks.iter().map(|chunk| *chunk.row()).collect();
-            recovery::add_chunks(&mut all_chunks, &manifest, segment.name, rows)?;
-            if segment.fault.is_some() || !is_whole(disk, &segment).await? {
-                damaged.push(segment);
-            }
+    for segment in survey_all(disk, current.journal, &manifest).await? {
+        if segment.fault.is_some() || !is_whole(disk, &segment).await? {
+            damaged.push(segment);
         }
     }
-    recovery::check_ends(&all_chunks, &manifest)?;
     if damaged.is_empty() {
         return Ok(Vec::new());
     }
+    // The checkpoint that is written now may have the name of one that a superblock names which could not be read.
+    superblocks.store(|_| {}).await?;
     let mut all = Vec::new();
     for segment in &damaged {
         let name = segment.name;
@@ -98,6 +94,12 @@ pub async fn set_aside(disk: &dyn Disk) -> Result<Vec<SetAside>, OpenError> {
             None => drop(stream.segments.remove(&name.number)),
         }
         all.push(SetAside { file: name.data_path(), kept, lost });
+    }
+    // What a start would refuse does not come to count.
+    for segment in survey_all(disk, current.journal, &manifest).await? {
+        if let Some(fault) = segment.fault {
+            return Err(fault);
+        }
     }
     manifest.number += 1;
     checkpoint::write(disk, &manifest, current.journal).await?;
@@ -117,10 +119,25 @@ pub async fn set_aside(disk: &dyn Disk) -> Result<Vec<SetAside>, OpenError> {
     Ok(all)
 }
 
+/// All segments, in which every shard's chunks are neighbours up to the end that the checkpoint names.
+async fn survey_all(disk: &dyn Disk, journal: u64, manifest: &Manifest) -> Result<Vec<Surveyed>, OpenError> {
+    let mut all = Vec::new();
+    let mut chunks = Chunks::new();
+    for (&stream, row) in &manifest.streams {
+        for segment in survey(disk, journal, manifest, stream, row).await? {
+            let rows = segment.chunks.iter().map(|chunk| *chunk.row()).collect();
+            recovery::add_chunks(&mut chunks, manifest, segment.name, rows)?;
+            all.push(segment);
+        }
+    }
+    recovery::check_ends(&chunks, manifest)?;
+    Ok(all)
+}
+
 async fn is_whole(disk: &dyn Disk, segment: &Surveyed) -> Result<bool, DiskError> {
     let name = segment.name;
     let Some(file) = open(disk, &name.data_path()).await? else { return Ok(false) };
-    for chunk in &segment.chunks {
+    for chunk in segment.chunks.iter().filter(|chunk| !matches!(chunk, Chunk::Gone(_))) {
         if read_chunk(&*file, &name, chunk.row()).await.is_err() {
             return Ok(false);
         }
@@ -178,7 +195,7 @@ async fn rewrite(
     segment: &Surveyed,
 ) -> Result<(Option<SegmentRow>, Vec<Lost>), DiskError> {
     let (old, row) = (segment.name, &segment.row);
-    if segment.chunks.is_empty() {
+    if segment.chunks.iter().all(|chunk| matches!(chunk, Chunk::Gone(_))) {
         return Ok((None, Vec::new()));
     }
     let name = SegmentName { revision: old.revision + 1, ..old };
@@ -204,6 +221,7 @@ async fn rewrite(
                 lost.push(tell(row));
                 continue;
             }
+            Chunk::Gone(_) => continue,
         };
         let bytes = salvage::read(file.as_deref(), row).await;
         for part in salvage::parts(&bytes, old.stream, row) {
@@ -212,6 +230,7 @@ async fn rewrite(
                     let runs = runs.iter().map(|run| (*run, &bytes[run.start..][..run.length as usize]));
                     writer.append(row.shard, runs).await?;
                 }
+                Part::LostBefore => writer.append_lost(row).await?,
                 Part::Lost(row, _) => {
                     writer.append_lost(&row).await?;
                     lost.push(tell(&row));

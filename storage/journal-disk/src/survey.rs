@@ -14,8 +14,8 @@
 
 use std::collections::BTreeMap;
 
-use thalweg_system::Disk;
 use thalweg_system::disk::Access;
+use thalweg_system::{Disk, DiskError};
 use thalweg_types::{Offset, ShardKey, StreamId, Timestamp};
 
 use crate::error::OpenError;
@@ -45,12 +45,14 @@ pub(crate) enum Chunk {
     Known(ChunkRow),
     /// Records that are lost with chunks of which nothing is known. Arrivals are those of their neighbours.
     Missing(ChunkRow),
+    /// One that nobody reads any more: its records were trimmed, or its shard is gone.
+    Gone(ChunkRow),
 }
 
 impl Chunk {
     pub(crate) fn row(&self) -> &ChunkRow {
         match self {
-            Chunk::Known(row) | Chunk::Missing(row) => row,
+            Chunk::Known(row) | Chunk::Missing(row) | Chunk::Gone(row) => row,
         }
     }
 }
@@ -73,6 +75,12 @@ pub(crate) async fn survey(
     }
     if segments.iter().any(|segment| segment.is_partial) {
         add_missing(&mut segments, manifest, stream)?;
+    }
+    for chunk in segments.iter_mut().flat_map(|segment| &mut segment.chunks) {
+        let row = *chunk.row();
+        if manifest.is_gone(ShardKey { stream, shard: row.shard }, row.end()) {
+            *chunk = Chunk::Gone(row);
+        }
     }
     Ok(segments)
 }
@@ -101,7 +109,7 @@ async fn look(
         Err(error) if !error.is_damage() => return Err(error),
         Err(error) => error,
     };
-    let chunks = piece_together(disk, journal, name, row).await;
+    let chunks = piece_together(disk, journal, name, row).await?;
     let is_partial = chunks.len() != row.chunks as usize;
     Ok(Surveyed { fault: Some(fault), is_partial, ..whole(chunks, Some(index_fault)) })
 }
@@ -123,18 +131,23 @@ struct Remains {
 }
 
 impl Remains {
-    async fn of(disk: &dyn Disk, path: &str, length: u64) -> Remains {
+    /// # Errors
+    /// What says nothing of the file: that no further one can be opened.
+    async fn of(disk: &dyn Disk, path: &str, length: u64) -> Result<Remains, DiskError> {
         let mut bytes = Vec::new();
-        if let Ok(file) = disk.open(path, Access::ReadOnly).await {
-            let there = file.length().await.unwrap_or(length).min(length);
-            bytes.resize(usize::try_from(there).expect("segments are far below 4 GiB"), 0);
-            for (block, bytes) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
-                if file.read((block * BLOCK_BYTES) as u64, bytes).await.is_err() {
-                    bytes.fill(0);
-                }
+        let file = match disk.open(path, Access::ReadOnly).await {
+            Ok(file) => file,
+            Err(error) if error.kind.is_lack() => return Err(error),
+            Err(_) => return Ok(Remains { bytes }),
+        };
+        let there = file.length().await.unwrap_or(length).min(length);
+        bytes.resize(usize::try_from(there).expect("segments are far below 4 GiB"), 0);
+        for (block, bytes) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
+            if file.read((block * BLOCK_BYTES) as u64, bytes).await.is_err() {
+                bytes.fill(0);
             }
         }
-        Remains { bytes }
+        Ok(Remains { bytes })
     }
 
     /// Whether it is another one's: a header that is whole and not the one that it should be.
@@ -146,9 +159,14 @@ impl Remains {
 }
 
 /// The chunks that the index or the segment names, in order.
-async fn piece_together(disk: &dyn Disk, journal: u64, name: SegmentName, row: &SegmentRow) -> Vec<ChunkRow> {
-    let index = Remains::of(disk, &name.index_path(), row.index_bytes).await;
-    let data = Remains::of(disk, &name.data_path(), row.data_bytes).await;
+async fn piece_together(
+    disk: &dyn Disk,
+    journal: u64,
+    name: SegmentName,
+    row: &SegmentRow,
+) -> Result<Vec<ChunkRow>, DiskError> {
+    let index = Remains::of(disk, &name.index_path(), row.index_bytes).await?;
+    let data = Remains::of(disk, &name.data_path(), row.data_bytes).await?;
     let mut known: BTreeMap<u64, ChunkRow> = BTreeMap::new();
     if !index.is_foreign(Part::Index, journal, name) {
         let entries = index.bytes.get(HEADER_BYTES..).unwrap_or_default().chunks_exact(INDEX_ENTRY_BYTES);
@@ -171,7 +189,7 @@ async fn piece_together(disk: &dyn Disk, journal: u64, name: SegmentName, row: &
             chunks.push(chunk);
         }
     }
-    chunks
+    Ok(chunks)
 }
 
 /// Adds the chunks that begin where the header, or one that is known, ends. Only there: elsewhere a client may have stored

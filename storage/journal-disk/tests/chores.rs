@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::Machine;
 use support::history::{History, is_throttled, read_all};
 use thalweg_journal::{AppendError, Health, Journal, NotAppliedReason, Read, ReadError, RunOutcome};
-use thalweg_journal_disk::{DiskJournal, Settings, check};
+use thalweg_journal_disk::{DiskJournal, Settings, check, set_aside};
 use thalweg_system::disk::DiskErrorKind;
 use thalweg_system::simulated::{Call, CallKind, Crash, SimulatedDisk};
 use thalweg_system::{Clock, Disk};
@@ -431,6 +431,12 @@ fn what_is_left_of_a_forgotten_shard_harms_nothing() {
         let checked = check(&scene.machine.disk).await;
         assert!(checked.damage.is_empty(), "{:?}", checked.damage);
         scene.journal.shutdown().await;
+        let chunk = first_chunk(&scene.machine.disk, 1).expect("its neighbours keep it");
+        scene.machine.disk.flip_bit(&chunk.0, chunk.1 + 8, 1);
+        let checked = check(&scene.machine.disk).await;
+        assert!(checked.damage.is_empty(), "nobody reads it: {:?}", checked.damage);
+        assert!(set_aside(&scene.machine.disk).await.expect("nothing is damaged").is_empty());
+        scene.machine.disk.flip_bit(&chunk.0, chunk.1 + 8, 1);
         for file in scene.machine.disk.files().iter().filter(|file| file.ends_with(".idx")) {
             scene.machine.disk.remove(file);
         }
@@ -446,6 +452,18 @@ fn what_is_left_of_a_forgotten_shard_harms_nothing() {
         let opened = scene.journal.open_shards(STREAM, &[ShardIndex(1)]).await;
         assert!(opened.is_err(), "nor is it made again when nothing is left of it");
     });
+}
+
+/// Where a chunk of this shard is, by the first index that names one (docs/formats/journal.md).
+fn first_chunk(disk: &SimulatedDisk, shard: u8) -> Option<(String, u64)> {
+    let files = disk.files();
+    let mut indexes = files.iter().filter(|file| file.ends_with(".idx"));
+    indexes.find_map(|file| {
+        let index = disk.content(file).expect("it is listed");
+        let entry = index[64..].chunks_exact(64).find(|entry| entry[4] == shard)?;
+        let position = u64::from_le_bytes(entry[40..48].try_into().expect("eight bytes"));
+        Some((file.replace(".idx", ".seg"), position))
+    })
 }
 
 /// A shard is forgotten while some of its records still wait to be drained: the segments with the older ones may go before
@@ -820,6 +838,64 @@ fn what_follows_a_record_from_a_clock_that_was_ahead_expires_all_the_same() {
             scene.until("all expired", |scene| scene.segments(STREAM) == 0).await;
         });
     }
+}
+
+/// The story: where the machine is off every night, each morning the clock is in doubt, and each time it began anew to count
+/// how long a segment's times are ahead: nothing of the stream expired for ten years.
+#[test]
+fn nor_does_it_stay_where_the_clock_is_in_doubt_every_morning() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        let wall = scene.machine.clock.wall();
+        scene.machine.clock.set_wall(wall.plus(3650 * 24 * HOUR));
+        scene.put(shard(0), 1, 4000).await;
+        scene.machine.clock.set_wall(wall);
+        let mut placed = Vec::new();
+        for day in 0..12 {
+            for _ in 0..8 {
+                placed.push((scene.put(shard(0), 2, 4000).await.0, scene.machine.clock.wall()));
+                scene.wait(HOUR).await;
+            }
+            scene.journal.shutdown().await;
+            scene.machine.clock.set_wall(scene.machine.clock.wall().plus(16 * HOUR));
+            scene.journal = scene.machine.open().await;
+            scene.journal.set_retention(STREAM, 24 * HOUR);
+            assert!(scene.journal.doubts_clock(), "day {day}");
+            let limit = scene.machine.clock.wall().minus(24 * HOUR);
+            let (covered, _) =
+                *placed.iter().find(|(_, put)| *put >= limit).unwrap_or(placed.last().expect("some"));
+            let tail = scene.journal.tail(shard(0)).expect("it exists");
+            assert!(tail.trimmed <= covered, "day {day}: what is covered is there");
+        }
+        let tail = scene.journal.tail(shard(0)).expect("it exists");
+        let (old, _) = placed[8 * 6];
+        assert!(tail.trimmed >= old, "what is older by days is gone: {} of {old}", tail.trimmed);
+    });
+}
+
+/// The story: a refused increase of the retention told the journal a longer period and the shorter one again, while the
+/// clock was ahead. By that time the journal trimmed when the clock was right again.
+#[test]
+fn a_retention_told_while_the_clock_is_in_doubt_takes_nothing_that_is_covered() {
+    in_scene(slow_settings(), 1, |mut scene| async move {
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        let mut placed = Vec::new();
+        for _ in 0..24 * 6 {
+            placed.push((scene.put(shard(0), 1, 500).await.0, scene.machine.clock.wall()));
+            scene.wait(HOUR / 6).await;
+        }
+        let wall = scene.machine.clock.wall();
+        scene.machine.clock.set_wall(wall.plus(240 * HOUR));
+        scene.journal.set_retention(STREAM, 48 * HOUR);
+        scene.journal.set_retention(STREAM, 24 * HOUR);
+        scene.wait(HOUR / 12).await;
+        scene.machine.clock.set_wall(wall.plus(HOUR / 12));
+        scene.wait(HOUR / 12).await;
+        let limit = scene.machine.clock.wall().minus(24 * HOUR);
+        let (covered, _) = *placed.iter().find(|(_, put)| *put >= limit).expect("some are young");
+        let tail = scene.journal.tail(shard(0)).expect("it exists");
+        assert!(tail.trimmed <= covered, "{} of {covered}", tail.trimmed);
+    });
 }
 
 /// The clock is in doubt after a night or a weekend without power, and right: what is put meanwhile has its true time, and

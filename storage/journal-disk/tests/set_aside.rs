@@ -315,31 +315,129 @@ fn damage_beyond_segments_is_refused_and_nothing_is_changed() {
     assert!(before == all());
 }
 
+/// The story: what stood for the records that were lost the first time was left out the second time, and no start took
+/// the journal any more.
+#[test]
+fn a_segment_that_is_set_aside_twice_keeps_the_places_of_what_was_lost_first() {
+    let (disk, expected) = directory();
+    let file = &segments(&disk)[0];
+    let first_chunks = chunks(&disk, file);
+    for first in (0..first_chunks.len()).step_by(5) {
+        let once = disk.copy();
+        once.flip_bit(file, first_chunks[first] + 8, 1);
+        let lost = set_aside_now(&once).expect("the index tells what was there");
+        let left = without(&expected, &lost[0].lost);
+        let file = &segments(&once)[0];
+        let second_chunks = chunks(&once, file);
+        for second in 0..second_chunks.len() {
+            println!("chunk {first}, then {second}");
+            let twice = once.copy();
+            twice.flip_bit(file, second_chunks[second] + 8, 1);
+            check_set_aside(twice, &left);
+        }
+        for read in (2..second_chunks.len() as u64).step_by(5) {
+            let twice = once.copy();
+            twice.fail_nth(CallKind::Read, file, read, DiskErrorKind::Io);
+            assert_eq!(set_aside_now(&twice).expect("it can be read the second time").len(), 1);
+            assert_eq!(on(twice, async |journal, _| content(&journal).await).0, left, "read {read}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_for_want_of_descriptors_is_not_lost() {
+    let (disk, expected) = directory();
+    let file = &segments(&disk)[0];
+    let chunk = chunks(&disk, file)[1];
+    disk.flip_bit(file, chunk + 8, 1);
+    disk.flip_bit(&file.replace(".seg", ".idx"), (HEADER + ENTRY + 9) as u64, 1);
+    for open in 1..=3 {
+        let disk = disk.copy();
+        disk.fail_nth(CallKind::Open, file, open, DiskErrorKind::TooManyOpen);
+        let error = set_aside_now(&disk).expect_err("it may be opened later").to_string();
+        assert!(error.contains(file), "{error}");
+        assert!(!check_set_aside(disk, &expected).is_empty());
+    }
+}
+
+#[test]
+fn of_a_file_that_ends_early_all_that_is_there_is_kept() {
+    let (disk, expected) = directory();
+    let file = &segments(&disk)[0];
+    let length = disk.content(file).expect("it is there").len();
+    for end in (64..length).step_by(617) {
+        let cut = disk.copy();
+        cut.damage(file, |bytes| bytes.truncate(end));
+        let overwritten = disk.copy();
+        overwritten.damage(file, |bytes| bytes[end..].fill(0xee));
+        let lost = check_set_aside(cut, &expected);
+        assert_eq!(lost, check_set_aside(overwritten, &expected), "{end} bytes of {length}");
+    }
+}
+
+/// Sets aside until the machine stops at this call.
+fn stop_setting_aside(disk: &SimulatedDisk, call: u64) {
+    disk.stop_at_call(call);
+    let machine = Machine::new(1, Settings::tiny());
+    // It never comes back from the call at which the machine stops.
+    machine.spawn.block_on(async {
+        tokio::select! {
+            biased;
+            _ = set_aside(disk) => {}
+            () = machine.clock.sleep(std::time::Duration::from_secs(1)) => {}
+        }
+    });
+}
+
+/// How many calls it takes.
+fn calls_of_set_aside(disk: &SimulatedDisk) -> u64 {
+    let disk = disk.copy();
+    set_aside_now(&disk).expect("the index tells what was there");
+    disk.calls()
+}
+
+/// The story: the newer superblock could not be read for a moment, the older one was believed, and the checkpoint that was
+/// written then had the name of that which the newer one names.
+#[test]
+fn setting_aside_by_an_older_superblock_does_not_cost_the_newer_ones_checkpoint() {
+    let (disk, expected) = directory();
+    disk.damage(&segments(&disk)[0], |bytes| bytes[300..900].fill(0xee));
+    let checkpoint_of =
+        |disk: &SimulatedDisk, file| disk.content(file).expect("it is there")[48..56].to_vec();
+    let mut tried = 0;
+    for call in 1..=calls_of_set_aside(&disk) {
+        let stopped = disk.copy();
+        stop_setting_aside(&stopped, call);
+        let between = stopped.crash(Crash::PowerNothing);
+        if checkpoint_of(&between, "superblock-a") == checkpoint_of(&between, "superblock-b") {
+            continue;
+        }
+        for call in 1..=calls_of_set_aside(&disk) {
+            let stopped = between.copy();
+            stopped.fail_nth(CallKind::Read, "superblock-a", 1, DiskErrorKind::Io);
+            stop_setting_aside(&stopped, call);
+            let after = stopped.crash(Crash::PowerEverything);
+            set_aside_now(&after).unwrap_or_else(|error| panic!("call {call}: {error}"));
+            assert_eq!(damage(&after), 0, "call {call}");
+            let (found, _) = on(after, async |journal, _| content(&journal).await);
+            assert!(!found.is_empty() && found.len() < expected.len(), "call {call}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 20, "{tried} times");
+}
+
 #[test]
 fn a_crash_at_any_call_is_made_good_by_the_next_time() {
     let (disk, expected) = directory();
     let file = &segments(&disk)[0];
     disk.damage(file, |bytes| bytes[300..900].fill(0xee));
-    let calls = {
-        let disk = disk.copy();
-        let before = disk.calls();
-        set_aside_now(&disk).expect("the index tells what was there");
-        disk.calls() - before
-    };
+    let calls = calls_of_set_aside(&disk);
     for call in 1..=calls {
         for how in [Crash::Process, Crash::PowerNothing, Crash::Power(call), Crash::PowerEverything] {
             println!("call {call} of {calls}, {how:?}");
             let stopped = disk.copy();
-            stopped.stop_at_call(call);
-            let machine = Machine::new(1, Settings::tiny());
-            // It never comes back from the call at which the machine stops.
-            machine.spawn.block_on(async {
-                tokio::select! {
-                    biased;
-                    _ = set_aside(&stopped) => {}
-                    () = machine.clock.sleep(std::time::Duration::from_secs(1)) => {}
-                }
-            });
+            stop_setting_aside(&stopped, call);
             let after = stopped.crash(how);
             let lost: Vec<Lost> = set_aside_now(&after)
                 .expect("the index tells what was there")
