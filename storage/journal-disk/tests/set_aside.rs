@@ -329,10 +329,10 @@ fn a_segment_that_is_set_aside_twice_keeps_the_places_of_what_was_lost_first() {
         let left = without(&expected, &lost[0].lost);
         let file = &segments(&once)[0];
         let second_chunks = chunks(&once, file);
-        for second in 0..second_chunks.len() {
+        for (second, at) in second_chunks.iter().enumerate() {
             println!("chunk {first}, then {second}");
             let twice = once.copy();
-            twice.flip_bit(file, second_chunks[second] + 8, 1);
+            twice.flip_bit(file, at + 8, 1);
             check_set_aside(twice, &left);
         }
         for read in (2..second_chunks.len() as u64).step_by(5) {
