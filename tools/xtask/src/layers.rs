@@ -11,6 +11,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("lib/model", &["types", "shape"]),
     ("lib/wire", &["types", "shape"]),
     ("lib/aggregate", &["types"]),
+    ("lib/policy", &[]),
     ("lib/sigv4", &[]),
     ("system", &["types"]),
     ("edge/api", &["types", "shape", "model", "wire"]),
