@@ -46,10 +46,21 @@ pub(super) fn check_bounds(requested: i32) -> Result<u32, Failure> {
     }
 }
 
+/// Whether the period is known: after an increase whose outcome is not, the catalog takes no more commits, and the journal
+/// must not trim by a period that may be over.
+pub(super) fn check_known(stream: &Stream) -> Result<(), Failure> {
+    if stream.frozen_horizon.is_some() {
+        tracing::error!(stream = %stream.name, "what its retention is will be known after the next start");
+        return Err(errors::internal_failure());
+    }
+    Ok(())
+}
+
 /// Keeps records for `hours` from now on, fewer than before. Once the catalog has it, it has happened: a trim that fails
 /// then leaves only the removal to the journal.
 async fn shorten(streams: &Streams, mut changing: Changing, hours: u32) -> Result<(), Failure> {
     let stream = Arc::clone(&changing.stream);
+    check_known(&stream)?;
     if hours == stream.retention_hours {
         return Ok(());
     }

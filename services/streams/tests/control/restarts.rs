@@ -90,6 +90,11 @@ impl Engines {
         let catalog = FusedCatalog { inner: self.catalog.clone(), fuse: Arc::clone(fuse) };
         World::over(self.clock.clone(), Arc::new(journal), Arc::new(catalog), settings()).await.ok()
     }
+
+    async fn open_fused_catalog(&self, fuse: &Arc<Fuse>) -> Result<World, OpenError> {
+        let catalog = FusedCatalog { inner: self.catalog.clone(), fuse: Arc::clone(fuse) };
+        World::over(self.clock.clone(), self.journal.clone(), Arc::new(catalog), settings()).await
+    }
 }
 
 /// Journal and catalog agree, and every stream is ACTIVE and whole.
@@ -314,11 +319,24 @@ async fn a_crash_in_a_change_to_a_longer_retention_comes_after_its_trim() {
 }
 
 #[tokio::test]
+async fn an_increase_of_unknown_outcome_takes_nothing_more_until_the_restart() {
+    let engines = ten_records().await;
+    let world = engines.open_fused_catalog(&Fuse::after(0, true)).await.expect("it starts");
+    for _ in 0..2 {
+        let failure = retain(&world, 8760).await.expect_err("nobody knows");
+        assert_eq!((failure.code, failure.status), ("InternalFailureException", 500));
+        engines.clock.advance(hours(3));
+        engines.journal.expire();
+        assert_eq!(trimmed(&engines), 3, "the longer period may be durable");
+    }
+    drop(world);
+    assert_eq!(retention(&engines.open().await).await, 8760);
+}
+
+#[tokio::test]
 async fn a_shorter_retention_that_is_refused_takes_nothing() {
     let engines = ten_records().await;
-    let catalog = FusedCatalog { inner: engines.catalog.clone(), fuse: Fuse::after(0, false) };
-    let (clock, journal) = (engines.clock.clone(), engines.journal.clone());
-    let world = World::over(clock, journal, Arc::new(catalog), settings()).await.expect("it starts");
+    let world = engines.open_fused_catalog(&Fuse::after(0, false)).await.expect("it starts");
     let failure = retain(&world, 50).await.expect_err("the row was lost");
     assert_eq!((failure.code, failure.status), ("InternalFailureException", 500));
     assert_eq!(trimmed(&engines), 3, "what the longer period hid, and no more");
