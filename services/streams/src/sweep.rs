@@ -55,6 +55,29 @@ impl Stream {
         let horizon = self.horizon(now);
         self.shards.all().iter().filter(move |shard| !has_expired(shard, horizon))
     }
+
+    /// What it takes to forget the shards that have expired at `horizon`.
+    pub(crate) fn without_expired(&self, horizon: Timestamp) -> Remainder {
+        let (expired, kept): (Vec<Shard>, Vec<Shard>) =
+            self.shards.all().iter().partition(|shard| has_expired(shard, horizon));
+        let end_of = |shard: &Shard| Some((self.key(shard.index), shard.closed?.end));
+        let delete = |shard: &Shard| Write::Delete(rows::shard_key(self.id, shard.index));
+        Remainder {
+            trims: expired.iter().filter_map(end_of).collect(),
+            writes: expired.iter().map(delete).collect(),
+            shards: ShardMap::new(kept, self.shards.next_index()).into(),
+        }
+    }
+}
+
+/// What is left of a stream's shards when some are forgotten.
+pub(crate) struct Remainder {
+    /// The ends of the forgotten ones: to be trimmed before the commit.
+    pub(crate) trims: Vec<(ShardKey, Offset)>,
+    /// Their rows, for the commit.
+    pub(crate) writes: Vec<Write>,
+    /// The others.
+    pub(crate) shards: Arc<ShardMap>,
 }
 
 /// Whether everything in a shard arrived at `horizon` or before, and nothing will follow.
@@ -113,15 +136,8 @@ impl Streams {
         if stream.change.is_some() {
             return Ok(());
         }
-        let horizon = stream.horizon(now);
-        let (expired, kept): (Vec<Shard>, Vec<Shard>) =
-            stream.shards.all().iter().partition(|shard| has_expired(shard, horizon));
-        let trims: Vec<(ShardKey, Offset)> =
-            expired.iter().filter_map(|shard| Some((stream.key(shard.index), shard.closed?.end))).collect();
+        let Remainder { trims, writes, shards } = stream.without_expired(stream.horizon(now));
         self.journal.trim(&trims).await?;
-        let writes =
-            expired.iter().map(|shard| Write::Delete(rows::shard_key(stream.id, shard.index))).collect();
-        let shards = ShardMap::new(kept, stream.shards.next_index()).into();
         self.commit(&mut changing, Stream { shards, ..(*stream).clone() }, writes).await?;
         Ok(())
     }

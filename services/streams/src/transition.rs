@@ -441,7 +441,7 @@ impl Changing {
         self.stream = self.entry.stream();
     }
 
-    /// From here on nothing more grows too old, until [`Changing::thaw_horizon`] or another state that says so is committed.
+    /// From here on nothing more grows too old, until [`Changing::thaw_horizon`] or the commit of a state without it.
     pub(crate) fn freeze_horizon(&mut self, now: Timestamp) {
         let frozen_horizon = Some(self.stream.horizon(now));
         self.publish(Stream { frozen_horizon, ..(*self.stream).clone() });

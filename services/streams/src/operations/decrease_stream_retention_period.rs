@@ -83,7 +83,7 @@ pub(super) struct Clocks {
     /// The time to measure ages by.
     pub(super) believed: Timestamp,
     /// Whether the wall clock is in doubt.
-    doubted: bool,
+    pub(super) doubted: bool,
 }
 
 impl Clocks {

@@ -1,15 +1,18 @@
 //! IncreaseStreamRetentionPeriod. What the old period has hidden is trimmed before the new one is committed: nobody sees
-//! it come back. A change that is refused then has removed only what was hidden. Where nobody knows whether the new period
+//! it come back. So are closed shards that it has hidden, and the same commit forgets them. A change that is refused then
+//! has removed only what was hidden. Where nobody knows whether the new period
 //! is durable, nothing more is hidden or removed until the next start, which knows.
 
 use thalweg_catalog::CommitError;
 use thalweg_model::kinesis::IncreaseStreamRetentionPeriodInput;
 use thalweg_shape::Failure;
+use thalweg_types::{Offset, ShardKey};
 
 use super::decrease_stream_retention_period::{Clocks, check_bounds, check_known, not_changed, trims};
 use crate::errors;
 use crate::service::Streams;
 use crate::stream::{Stream, hours as hours_long};
+use crate::sweep::Remainder;
 use crate::transition::Changing;
 
 pub(crate) async fn run(streams: &Streams, input: IncreaseStreamRetentionPeriodInput) -> Result<(), Failure> {
@@ -45,12 +48,14 @@ async fn lengthen(streams: &Streams, mut changing: Changing, hours: u32) -> Resu
         streams.journal.set_retention(stream.id, stream.retention());
         changing.thaw_horizon();
     };
-    if let Err(failure) = trim(streams, &stream, clocks).await {
+    let Remainder { trims, writes, shards } = stream.without_expired(stream.horizon(clocks.believed));
+    let kept = Stream { shards, ..(*stream).clone() };
+    if let Err(failure) = trim(streams, &kept, trims, clocks).await {
         undo(&mut changing);
         return Err(failure);
     }
-    let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..(*stream).clone() };
-    match streams.commit(&mut changing, next, Vec::new()).await {
+    let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..kept };
+    match streams.commit(&mut changing, next, writes).await {
         Ok(()) => {
             streams.carry_on(changing).await;
             Ok(())
@@ -64,9 +69,19 @@ async fn lengthen(streams: &Streams, mut changing: Changing, hours: u32) -> Resu
     }
 }
 
-/// Trims what the old period hides.
-async fn trim(streams: &Streams, stream: &Stream, clocks: Clocks) -> Result<(), Failure> {
-    let trims = trims(streams, stream, stream.retention_hours, clocks).await?;
+/// Trims what the old period hides: `of_expired` shards, which a clock in doubt is no reason to forget, and of those that
+/// are kept.
+async fn trim(
+    streams: &Streams,
+    stream: &Stream,
+    of_expired: Vec<(ShardKey, Offset)>,
+    clocks: Clocks,
+) -> Result<(), Failure> {
+    if clocks.doubted && !of_expired.is_empty() {
+        return Err(errors::clock_in_doubt(stream.name.as_str(), streams.now()));
+    }
+    let mut trims = trims(streams, stream, stream.retention_hours, clocks).await?;
+    trims.extend(of_expired);
     if trims.is_empty() {
         return Ok(());
     }

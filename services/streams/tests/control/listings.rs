@@ -250,6 +250,51 @@ async fn closed_shards_are_listed_until_their_records_are_gone() {
     assert_eq!(last.shard_id, "shardId-000000000004", "indexes are not used twice");
 }
 
+/// Whether the sweep came to them or not: it does not in the first hour after a start.
+#[tokio::test]
+async fn shards_that_expired_are_not_listed_again_when_retention_grows() {
+    for is_swept in [false, true] {
+        let mut world = World::new().await;
+        world.create("s", 2).await;
+        world.append(1, 0).await;
+        world.clock.advance(hours(1));
+        world.split("s", "shardId-0", "9").await.expect("it can be split");
+        if is_swept {
+            world.clock.advance(hours(25));
+            world.streams.sweep().await;
+        } else {
+            world.streams.shutdown().await;
+            world.clock.advance(hours(25));
+            world = world.restart().await;
+        }
+        let listed = async |type_| {
+            let filter = ShardFilter { type_, shard_id: None, timestamp: None };
+            let input = ListShardsInput { shard_filter: Some(filter), ..of("s") };
+            ids(&list(&world, input).await.expect("shards can be listed")).join(" ")
+        };
+        let both = async || {
+            (
+                listed(ShardFilterType::FromTrimHorizon).await,
+                listed(ShardFilterType::AtTrimHorizon).await,
+            )
+        };
+        let expected = ("1 2 3".to_owned(), "1 2 3".to_owned());
+        assert_eq!(both().await, expected, "before, swept: {is_swept}");
+        let input = IncreaseStreamRetentionPeriodInput {
+            stream_name: Some("s".to_owned()),
+            retention_period_hours: 48,
+            ..IncreaseStreamRetentionPeriodInput::default()
+        };
+        world.streams.increase_stream_retention_period(&call(), input).await.expect("longer");
+        assert_eq!(both().await, expected, "after, swept: {is_swept}");
+        let world = world.restart().await;
+        world.clock.advance(hours(2));
+        world.streams.sweep().await;
+        let gone = Err(ReadError::UnknownShard(key(1, 0)));
+        assert_eq!(world.journal.tail(key(1, 0)), gone, "the journal forgets it, too");
+    }
+}
+
 #[tokio::test]
 async fn tags_are_listed_by_key_in_pages() {
     let world = World::new().await;
