@@ -502,6 +502,32 @@ async fn forgotten_streams_are_removed_from_the_journal() {
     assert_eq!(world.journal.shards(), []);
 }
 
+/// Builds before the first version did not write the journal's identity.
+#[tokio::test]
+async fn a_start_with_a_full_volume_binds_an_older_account_to_its_journal_later() {
+    use thalweg_catalog::{Catalog, Write};
+    let engines = Engines::new(Knobs::default());
+    engines.open().await.create("s", 1).await;
+    let account = async || {
+        let row = engines.catalog.get(b"streams/account").await.expect("the catalog answers");
+        String::from_utf8(row.expect("every start has one").value.to_vec()).expect("text")
+    };
+    let bound = r#","journal":"0000000000000000"}"#;
+    let unbound = account().await.replace(bound, "}");
+    let write = Write::Put("streams/account".into(), unbound.clone().into());
+    engines.catalog.commit(vec![], vec![write]).await.expect("the catalog takes it");
+    let fuse = Fuse::after(-1, false);
+    let world = engines.open_fused_catalog(&fuse).await.expect("it starts although nothing can be written");
+    assert_eq!(account().await, unbound);
+    assert_eq!(world.status("s").await, Some(StreamStatus::Active));
+    world.try_create("t", 1).await.expect_err("the volume is full");
+    fuse.replace();
+    world.create("t", 1).await;
+    assert!(account().await.ends_with(bound), "{}", account().await);
+    drop(world);
+    assert_eq!(engines.open().await.status("t").await, Some(StreamStatus::Active));
+}
+
 /// What a start says when this row has this value.
 async fn check_row(key: &str, value: &'static str, why: &str) {
     use thalweg_catalog::{Catalog, Write};
