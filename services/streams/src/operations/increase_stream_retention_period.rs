@@ -8,7 +8,7 @@ use thalweg_model::kinesis::IncreaseStreamRetentionPeriodInput;
 use thalweg_shape::Failure;
 use thalweg_types::{Offset, ShardKey};
 
-use super::decrease_stream_retention_period::{Clocks, check_bounds, check_known, not_changed, trims};
+use super::decrease_stream_retention_period::{Clocks, Unreadable, check_bounds, check_known, not_changed, trims};
 use crate::errors;
 use crate::service::Streams;
 use crate::stream::{Stream, hours as hours_long};
@@ -80,7 +80,7 @@ async fn trim(
     if clocks.doubted && !of_expired.is_empty() {
         return Err(errors::clock_in_doubt(stream.name.as_str(), streams.now()));
     }
-    let mut trims = trims(streams, stream, stream.retention_hours, clocks).await?;
+    let mut trims = trims(streams, stream, stream.retention_hours, clocks, Unreadable::Refuses).await?;
     trims.extend(of_expired);
     if trims.is_empty() {
         return Ok(());

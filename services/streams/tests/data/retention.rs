@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::calls::From;
+use thalweg_journal::Journal;
+
+use crate::calls::{From, entry};
 use crate::clock::{decrease, increase};
 use crate::faults::{Fuse, FusedCatalog};
 use crate::watched::watched_world;
-use crate::world::{World, hours, settings};
+use crate::world::{World, hours, key, settings};
 
 /// The catalog's disk fails in the commit of a longer period, and takes no more: whether it is durable shows at the next
 /// start only. Until then the old period hides no more than it did.
@@ -38,4 +40,28 @@ async fn what_an_increase_of_unknown_outcome_left_hidden_does_not_come_back() {
         let world = World::over(clock, journal, catalog, settings()).await.expect("it starts again");
         assert_eq!(seen(&world).await, if is_durable { "bc" } else { "c" });
     }
+}
+
+/// Its period is committed first, and hides: that the journal cannot tell where to trim is no reason to keep everything.
+#[tokio::test]
+async fn a_shorter_retention_is_accepted_where_a_shard_cannot_be_read() {
+    let (world, journal) = watched_world().await;
+    world.create("orders", 2).await;
+    increase(&world, 48).await.expect("nothing is too old");
+    world.put_many("orders", vec![entry("a", b"old"), entry("d", b"old")]).await.expect("taken");
+    world.clock.advance(hours(30));
+    world.put_many("orders", vec![entry("a", b"new"), entry("d", b"new")]).await.expect("taken");
+    *journal.unreadable.lock().expect("nobody panics") = Some(key(1, 0));
+    decrease(&world, 24).await.expect("it hides what it does not cover");
+    for shard in ["shardId-0", "shardId-1"] {
+        assert_eq!(world.data_from("orders", shard, From::HORIZON).await, ["new"], "{shard}");
+    }
+    let trimmed = |shard| journal.tail(key(1, shard)).expect("it exists").trimmed;
+    assert_eq!((trimmed(0), trimmed(1)), (0, 1), "where the journal could tell");
+    // A longer one would bring back what is not removed.
+    let failure = increase(&world, 48).await.expect_err("what the period hides cannot be trimmed");
+    assert_eq!((failure.code, failure.status), ("InternalFailureException", 500));
+    *journal.unreadable.lock().expect("nobody panics") = None;
+    increase(&world, 48).await.expect("the disk answers");
+    assert_eq!(world.data_from("orders", "shardId-0", From::HORIZON).await, ["new"]);
 }
