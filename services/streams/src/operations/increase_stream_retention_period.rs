@@ -8,7 +8,9 @@ use thalweg_model::kinesis::IncreaseStreamRetentionPeriodInput;
 use thalweg_shape::Failure;
 use thalweg_types::{Offset, ShardKey};
 
-use super::decrease_stream_retention_period::{Clocks, Unreadable, check_bounds, check_known, not_changed, trims};
+use super::decrease_stream_retention_period::{
+    Clocks, Unreadable, check_bounds, check_known, not_changed, trims,
+};
 use crate::errors;
 use crate::service::Streams;
 use crate::stream::{Stream, hours as hours_long};

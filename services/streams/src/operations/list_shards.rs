@@ -197,7 +197,11 @@ mod tests {
             opened: Timestamp::from_millis(START + opened * HOUR),
             parent: parents.first().copied().map(ShardIndex),
             adjacent_parent: parents.get(1).copied().map(ShardIndex),
-            closed: closed.map(|at| Closed { at: Timestamp::from_millis(START + at * HOUR), end: 0 }),
+            closed: closed.map(|at| Closed {
+                at: Timestamp::from_millis(START + at * HOUR),
+                end: 0,
+                noted: None,
+            }),
         };
         let shards = [
             shard(0, (0, 99), 0, Some(10), &[]),
