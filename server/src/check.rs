@@ -1,10 +1,11 @@
 //! `thalweg check`: whether everything in a data directory that no server uses is as it was written, and belongs together.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use thalweg_catalog::Catalog;
 use thalweg_catalog::memory::MemoryCatalog;
-use thalweg_catalog::rows::Rows;
 use thalweg_journal_disk::{Checked, Damage, Lost, SetAside};
 use thalweg_streams::JournalFacts;
 use thalweg_system::os::OsDisk;
@@ -47,46 +48,48 @@ pub(crate) fn run(args: &CheckArgs) -> Result<bool, StartError> {
         .build()
         .expect("a runtime without events always starts");
     let failed = |source| StartError::Journal { directory: directory.display().to_string(), source };
-    let set_aside = match args.set_aside {
-        true => runtime.block_on(thalweg_journal_disk::set_aside(&disk)).map_err(failed)?,
-        false => Vec::new(),
+    let catalog = match runtime.block_on(thalweg_catalog_disk::check(&disk, CATALOG_DIRECTORY)) {
+        Ok(rows) => Ok(rows.map(MemoryCatalog::with_rows)),
+        Err(error) => Err(in_one_line(&error)),
     };
+    let names = match &catalog {
+        // A row that is not understood is told below.
+        Ok(Some(catalog)) => runtime.block_on(thalweg_streams::names(catalog)).unwrap_or_default(),
+        _ => Names::new(),
+    };
+    if args.set_aside {
+        // What is lost is said before anything else is done: it cannot be found again.
+        for one in runtime.block_on(thalweg_journal_disk::set_aside(&disk)).map_err(failed)? {
+            print!("{}", lines_of(&one, &names));
+        }
+        // An error is met again by the next `print!`.
+        let _ = std::io::stdout().flush();
+    }
     let checked = runtime.block_on(thalweg_journal_disk::check(&disk));
-    let mut damage: Vec<String> = Vec::new();
-    let mut names = Names::new();
-    match runtime.block_on(thalweg_catalog_disk::check(&disk, CATALOG_DIRECTORY)) {
-        Ok(rows) => match runtime.block_on(compare(rows, &checked)) {
-            Ok(found) => names = found,
-            Err(what) => damage.push(what),
-        },
-        Err(error) => damage.push(in_one_line(&error)),
-    }
-    for one in &set_aside {
-        print!("{}", lines_of(one, &names));
-    }
+    let compared = catalog.and_then(|catalog| runtime.block_on(compare(catalog.as_ref(), &checked)));
+    let mut damage: Vec<String> = compared.err().into_iter().collect();
     damage.extend(checked.damage.iter().map(|damage| line_of(damage, &names)));
     print!("{}", report(directory, &checked, &damage));
     Ok(damage.is_empty())
 }
 
-/// Whether catalog and journal belong together; the names of the catalog's streams.
-async fn compare(rows: Option<Rows>, checked: &Checked) -> Result<Names, String> {
+/// Whether catalog and journal belong together.
+async fn compare(catalog: Option<&MemoryCatalog>, checked: &Checked) -> Result<(), String> {
     let has_journal = checked.identity.is_some() || !checked.damage.is_empty();
-    let rows = match rows {
+    let catalog = match catalog {
         None if has_journal => {
             return Err(format!("{CATALOG_DIRECTORY} has no catalog, and there is a journal beside it"));
         }
-        None => return Ok(Names::new()),
-        Some(rows) => rows,
+        None => return Ok(()),
+        Some(catalog) => catalog,
     };
-    if !has_journal && !rows.is_empty() {
+    if !has_journal && catalog.scan(b"", None, 1).await.is_ok_and(|rows| !rows.is_empty()) {
         return Err(format!("there is no journal, and {CATALOG_DIRECTORY} has a catalog that is in use"));
     }
     let (Some(identity), Some(shards)) = (checked.identity, checked.tails.clone()) else {
-        return Ok(Names::new());
+        return Ok(());
     };
-    let catalog = MemoryCatalog::with_rows(rows);
-    let compared = thalweg_streams::check(&catalog, &JournalFacts { identity, shards }).await;
+    let compared = thalweg_streams::check(catalog, &JournalFacts { identity, shards }).await;
     compared.map_err(|error| format!("{CATALOG_DIRECTORY}: {error}"))
 }
 

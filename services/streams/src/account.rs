@@ -20,38 +20,42 @@ pub(crate) struct Account {
 
 impl Account {
     /// What the catalog has ([`crate::load::Loaded::account`]), bound to this journal from now on; made if this is the first
-    /// start.
+    /// start. Where there is no room to bind it, the next [`Account::replace`] does.
     ///
     /// # Errors
-    /// When the catalog takes no commit.
+    /// When the catalog takes no commit, but for want of room to bind a row that is there.
     pub(crate) async fn of_start(
         known: Option<(AccountRow, Version)>,
         journal: u64,
         catalog: &dyn Catalog,
         random: &dyn Random,
     ) -> Result<Account, OpenError> {
-        let (row, condition) = match known {
-            Some((row, version)) if row.journal.is_some() => return Ok(Account { row, version }),
+        let journal = Some(format!("{journal:016x}"));
+        match known {
+            Some((row, version)) if row.journal.is_some() => Ok(Account { row, version }),
             // An earlier build's.
-            Some((row, version)) => (row, Condition::AtVersion(rows::ACCOUNT.into(), version)),
+            Some((row, version)) => {
+                let mut account = Account { row: AccountRow { journal, ..row }, version };
+                match catalog.commit(vec![account.condition()], vec![write(&account.row)]).await {
+                    Ok(version) => account.version = version,
+                    Err(error @ CommitError::NotApplied(_)) => {
+                        tracing::warn!(%error, "the catalog does not name its journal yet");
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+                Ok(account)
+            }
             None => {
                 let mut secret = [0; 32];
                 random.fill(&mut secret);
                 let secret = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-                let row = AccountRow {
-                    v: V1,
-                    next_stream: 1,
-                    secret,
-                    names_before: 0,
-                    commitment: None,
-                    journal: None,
-                };
-                (row, Condition::Absent(rows::ACCOUNT.into()))
+                let row =
+                    AccountRow { v: V1, next_stream: 1, secret, names_before: 0, commitment: None, journal };
+                let condition = Condition::Absent(rows::ACCOUNT.into());
+                let version = catalog.commit(vec![condition], vec![write(&row)]).await?;
+                Ok(Account { row, version })
             }
-        };
-        let row = AccountRow { journal: Some(format!("{journal:016x}")), ..row };
-        let version = catalog.commit(vec![condition], vec![write(&row)]).await?;
-        Ok(Account { row, version })
+        }
     }
 
     /// The installation's secret, as bytes.

@@ -34,5 +34,5 @@ mod throttle;
 mod transition;
 mod view;
 
-pub use load::{JournalFacts, check};
+pub use load::{JournalFacts, check, names};
 pub use service::{Components, Limits, OpenError, Settings, Streams};

@@ -26,16 +26,20 @@ pub struct JournalFacts {
     pub shards: Vec<(ShardKey, Tail)>,
 }
 
-/// What a start would refuse of a catalog and a journal that no server uses; nothing is changed. Gives the streams' names.
+/// What a start would refuse of a catalog and a journal that no server uses; nothing is changed.
 ///
 /// # Errors
 /// As [`crate::Streams::open`], but for what only a write can tell.
-pub async fn check(
-    catalog: &dyn Catalog,
-    journal: &JournalFacts,
-) -> Result<BTreeMap<StreamId, StreamName>, OpenError> {
-    let loaded = load(catalog, journal).await?;
-    Ok(loaded.streams.into_iter().map(|(stream, _)| (stream.id, stream.name)).collect())
+pub async fn check(catalog: &dyn Catalog, journal: &JournalFacts) -> Result<(), OpenError> {
+    load(catalog, journal).await.map(drop)
+}
+
+/// The names of the streams in a catalog, whatever journal is beside it.
+///
+/// # Errors
+/// When the catalog does not answer, or a row is not understood.
+pub async fn names(catalog: &dyn Catalog) -> Result<BTreeMap<StreamId, StreamName>, OpenError> {
+    Ok(streams(catalog).await?.into_iter().map(|(stream, _)| (stream.id, stream.name)).collect())
 }
 
 /// What a start begins with.

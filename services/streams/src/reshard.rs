@@ -188,7 +188,7 @@ mod tests {
 
     /// The map after a step, as [`crate::transition`] makes it, without times.
     fn apply(shards: &ShardMap, plan: &Plan) -> ShardMap {
-        let closed = Some(Closed { at: Timestamp::from_seconds(2), end: 0 });
+        let closed = Some(Closed { at: Timestamp::from_seconds(2), end: 0, noted: None });
         let mut all: Vec<Shard> = shards.all().to_vec();
         for shard in &mut all {
             if plan.closing.contains(&shard.index) {

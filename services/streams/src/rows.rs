@@ -201,6 +201,9 @@ struct ClosedRow {
     #[serde(deserialize_with = "closing_time")]
     at: i64,
     end: u64,
+    /// Milliseconds since the epoch. Earlier builds refuse a row that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    noted: Option<i64>,
 }
 
 /// A consumer; its name is in the key.
@@ -428,7 +431,11 @@ impl ShardRow {
             opened: shard.opened.as_millis(),
             parent: shard.parent.map(|index| index.0),
             adjacent_parent: shard.adjacent_parent.map(|index| index.0),
-            closed: shard.closed.map(|closed| ClosedRow { at: closed.at.as_millis(), end: closed.end }),
+            closed: shard.closed.map(|closed| ClosedRow {
+                at: closed.at.as_millis(),
+                end: closed.end,
+                noted: closed.noted.map(Timestamp::as_millis),
+            }),
         }
     }
 
@@ -441,9 +448,11 @@ impl ShardRow {
             opened: Timestamp::from_millis(self.opened),
             parent: self.parent.map(ShardIndex),
             adjacent_parent: self.adjacent_parent.map(ShardIndex),
-            closed: self
-                .closed
-                .map(|closed| Closed { at: Timestamp::from_millis(closed.at), end: closed.end }),
+            closed: self.closed.map(|closed| Closed {
+                at: Timestamp::from_millis(closed.at),
+                end: closed.end,
+                noted: closed.noted.map(Timestamp::from_millis),
+            }),
         })
     }
 }
@@ -566,12 +575,19 @@ mod tests {
         let full = Shard {
             parent: Some(ShardIndex(1)),
             adjacent_parent: Some(ShardIndex(2)),
-            closed: Some(Closed { at: Timestamp::from_millis(1_700_000_009_999), end: 12 }),
+            closed: Some(Closed { at: Timestamp::from_millis(1_700_000_009_999), end: 12, noted: None }),
             ..shard()
         };
         check(
             &ShardRow::of(&full),
             r#"{"v":1,"start":"0","end":"ffffffffffffffffffffffffffffffff","created":1700000001,"opened":1700000000123,"parent":1,"adjacent_parent":2,"closed":{"at":1700000009999,"end":12}}"#,
+        );
+        assert_eq!(ShardRow::of(&full).into_shard(ShardIndex(3)), Some(full));
+        let noted = Some(Timestamp::from_millis(1_600_000_000_001));
+        let full = Shard { closed: full.closed.map(|closed| Closed { noted, ..closed }), ..full };
+        check(
+            &ShardRow::of(&full),
+            r#"{"v":1,"start":"0","end":"ffffffffffffffffffffffffffffffff","created":1700000001,"opened":1700000000123,"parent":1,"adjacent_parent":2,"closed":{"at":1700000009999,"end":12,"noted":1600000000001}}"#,
         );
         assert_eq!(ShardRow::of(&full).into_shard(ShardIndex(3)), Some(full));
     }

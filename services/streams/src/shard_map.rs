@@ -26,6 +26,8 @@ pub(crate) struct Closed {
     pub(crate) at: Timestamp,
     /// One past its last record.
     pub(crate) end: Offset,
+    /// When a sweep found `at` far ahead of the clock.
+    pub(crate) noted: Option<Timestamp>,
 }
 
 impl Shard {
@@ -217,7 +219,7 @@ mod tests {
 
     /// 0 was split at 100 into 1 and 2, which were merged into 3; 4 is the other half of the space.
     fn map() -> ShardMap {
-        let closed = Some(Closed { at: Timestamp::from_seconds(1_700_000_100), end: 7 });
+        let closed = Some(Closed { at: Timestamp::from_seconds(1_700_000_100), end: 7, noted: None });
         let parent = |index| Some(ShardIndex(index));
         ShardMap::new(
             [

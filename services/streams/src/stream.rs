@@ -38,8 +38,8 @@ pub(crate) struct Stream {
     pub(crate) consumers: Arc<Consumers>,
     /// What is under way; it decides the status.
     pub(crate) change: Option<Change>,
-    /// While retention changes nothing more grows too old: what arrived before this is gone, and what arrived later is
-    /// not, whatever the time. In memory only.
+    /// While retention grows nothing more grows too old: what arrived before this is gone, and what arrived later is
+    /// not, whatever the time. It stays where the outcome is unknown. In memory only.
     pub(crate) frozen_horizon: Option<Timestamp>,
     /// The last attempt to finish the change failed, and when the next one succeeds nobody knows. In memory only.
     pub(crate) is_held_up: bool,

@@ -1,19 +1,24 @@
 //! What time does to the catalog: closed shards whose records are all gone are forgotten, there and then in the journal,
 //! and so are the names of streams deleted long ago. Listings hide expired shards by themselves ([`Stream::listed`]), so
 //! nothing here is urgent. Records expire in the journal.
+//!
+//! A shard that has a record from a clock that was ahead, or comes after one that has, closes ahead of the clock, and would
+//! be kept until real time gets there. It goes when the journal has nothing left of it, but is listed for its time: from
+//! the sweep that finds it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use thalweg_catalog::{CommitError, Write};
 use thalweg_journal::AppendError;
-use thalweg_types::{Offset, ShardKey, Timestamp};
+use thalweg_types::{Offset, ShardIndex, ShardKey, Timestamp};
 
 use crate::rows::{self, AccountRow, NameRow};
 use crate::service::Streams;
-use crate::shard_map::{Shard, ShardMap};
+use crate::shard_map::{Closed, Shard, ShardMap};
 use crate::stream::Stream;
-use crate::transition::StepError;
+use crate::transition::{StepError, put_shard};
 
 /// How often the loop sweeps.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -21,6 +26,10 @@ const INTERVAL: Duration = Duration::from_secs(300);
 const AGREEMENT: Duration = Duration::from_secs(3600);
 /// A deleted stream's name is kept for so long at least: a clock that was wrong by less is survived.
 const NAME_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Shards of a stream that one sweep notes to have closed ahead of the clock: a commit has a bound, and these rows are larger
+/// than those of a new stream, of which it takes 100,000.
+const NOTES_MAX: usize = 10_000;
 
 /// Since when the wall clock has agreed with monotonic time.
 pub(crate) struct Sweeper {
@@ -55,11 +64,50 @@ impl Stream {
         let horizon = self.horizon(now);
         self.shards.all().iter().filter(move |shard| !has_expired(shard, horizon))
     }
+
+    /// What it takes to forget the shards that have expired at `horizon`.
+    pub(crate) fn without_expired(&self, horizon: Timestamp) -> Remainder {
+        self.without(|shard| has_expired(shard, horizon))
+    }
+
+    /// What it takes to forget closed shards.
+    fn without(&self, is_gone: impl Fn(&Shard) -> bool) -> Remainder {
+        let (gone, kept): (Vec<Shard>, Vec<Shard>) =
+            self.shards.all().iter().partition(|shard| is_gone(shard));
+        let end_of = |shard: &Shard| Some((self.key(shard.index), shard.closed?.end));
+        let delete = |shard: &Shard| Write::Delete(rows::shard_key(self.id, shard.index));
+        Remainder {
+            trims: gone.iter().filter_map(end_of).collect(),
+            writes: gone.iter().map(delete).collect(),
+            shards: ShardMap::new(kept, self.shards.next_index()).into(),
+        }
+    }
+}
+
+/// What is left of a stream's shards when some are forgotten.
+pub(crate) struct Remainder {
+    /// The ends of the forgotten ones: to be trimmed before the commit.
+    pub(crate) trims: Vec<(ShardKey, Offset)>,
+    /// Their rows, for the commit.
+    pub(crate) writes: Vec<Write>,
+    /// The others.
+    pub(crate) shards: Arc<ShardMap>,
 }
 
 /// Whether everything in a shard arrived at `horizon` or before, and nothing will follow.
 fn has_expired(shard: &Shard, horizon: Timestamp) -> bool {
     shard.closed.is_some_and(|closed| closed.at <= horizon)
+}
+
+/// Whether a shard closed at a time that the clock has far ahead of it.
+fn closed_ahead(shard: &Shard, now: Timestamp) -> bool {
+    shard.closed.is_some_and(|closed| closed.at > now.plus(AGREEMENT))
+}
+
+/// Whether it is to be noted that a shard closed ahead of the clock: it did, and has no note to measure its age by.
+fn lacks_note(shard: &Shard, now: Timestamp) -> bool {
+    let noted = shard.closed.and_then(|closed| closed.noted);
+    closed_ahead(shard, now) && noted.is_none_or(|noted| noted > now.plus(AGREEMENT))
 }
 
 impl Streams {
@@ -105,7 +153,8 @@ impl Streams {
     }
 
     async fn sweep_shards(&self, stream: &Stream, now: Timestamp) -> Result<(), StepError> {
-        if !stream.shards.all().iter().any(|shard| has_expired(shard, stream.horizon(now))) {
+        let horizon = stream.horizon(now);
+        if !stream.shards.all().iter().any(|shard| has_expired(shard, horizon) || closed_ahead(shard, now)) {
             return Ok(());
         }
         let Some(mut changing) = self.lock(stream.id).await else { return Ok(()) };
@@ -113,17 +162,47 @@ impl Streams {
         if stream.change.is_some() {
             return Ok(());
         }
-        let horizon = stream.horizon(now);
-        let (expired, kept): (Vec<Shard>, Vec<Shard>) =
-            stream.shards.all().iter().partition(|shard| has_expired(shard, horizon));
-        let trims: Vec<(ShardKey, Offset)> =
-            expired.iter().filter_map(|shard| Some((stream.key(shard.index), shard.closed?.end))).collect();
-        self.journal.trim(&trims).await?;
-        let writes =
-            expired.iter().map(|shard| Write::Delete(rows::shard_key(stream.id, shard.index))).collect();
-        let shards = ShardMap::new(kept, stream.shards.next_index()).into();
+        let gone = self.gone_shards(&stream, now);
+        let Remainder { trims, mut writes, shards } = stream.without(|shard| gone.contains(&shard.index));
+        let mut kept = shards.all().to_vec();
+        for shard in kept.iter_mut().filter(|shard| lacks_note(shard, now)).take(NOTES_MAX) {
+            shard.closed = shard.closed.map(|closed| Closed { noted: Some(now), ..closed });
+            writes.push(put_shard(stream.id, shard));
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        if !trims.is_empty() {
+            self.journal.trim(&trims).await?;
+        }
+        let shards = ShardMap::new(kept, shards.next_index()).into();
         self.commit(&mut changing, Stream { shards, ..(*stream).clone() }, writes).await?;
         Ok(())
+    }
+
+    /// The closed shards to forget: those that have expired, and those that closed ahead of the clock and are empty; of
+    /// these none before its parents.
+    fn gone_shards(&self, stream: &Stream, now: Timestamp) -> BTreeSet<ShardIndex> {
+        let horizon = stream.horizon(now);
+        // What closed before the note, by a clock that was ahead by less than is noted, has expired by then.
+        let noted_before = horizon.minus(AGREEMENT);
+        let is_empty = |shard: &Shard| {
+            let tail = self.journal.tail(stream.key(shard.index));
+            tail.is_ok_and(|tail| tail.sealed && tail.trimmed >= tail.next)
+        };
+        let is_left_over = |shard: &Shard| {
+            let noted = shard.closed.and_then(|closed| closed.noted);
+            closed_ahead(shard, now) && noted.is_some_and(|noted| noted <= noted_before) && is_empty(shard)
+        };
+        let mut gone = BTreeSet::new();
+        // Parents come first: they have lower indexes.
+        for shard in stream.shards.all() {
+            let is_kept = |parent| stream.shards.get(parent).is_some() && !gone.contains(&parent);
+            if has_expired(shard, horizon) || is_left_over(shard) && !shard.parents().any(is_kept) {
+                gone.insert(shard.index);
+            }
+        }
+        gone
     }
 
     /// Lets the journal forget the shards that the catalog has forgotten: in this sweep, or in one that did not come so

@@ -356,7 +356,8 @@ impl Streams {
             let opened = stream.shards.get(shard.shard).expect("a plan closes listed shards").opened;
             at = at.max(opened).max(self.journal.tail(shard)?.last_arrival);
         }
-        let closed = plan.closing.iter().zip(ends).map(|(index, end)| (*index, Closed { at, end }));
+        let closed =
+            plan.closing.iter().zip(ends).map(|(index, end)| (*index, Closed { at, end, noted: None }));
         let (shards, changed) = after(&stream.shards, &plan, closed.collect(), at, self.now());
         let writes = changed.iter().map(|shard| put_shard(stream.id, shard)).collect();
         let change = plan.then.map(|kind| Change { kind, not_before: self.now() });
@@ -441,7 +442,7 @@ impl Changing {
         self.stream = self.entry.stream();
     }
 
-    /// From here on nothing more grows too old, until another state is committed or [`Changing::thaw_horizon`].
+    /// From here on nothing more grows too old, until [`Changing::thaw_horizon`] or the commit of a state without it.
     pub(crate) fn freeze_horizon(&mut self, now: Timestamp) {
         let frozen_horizon = Some(self.stream.horizon(now));
         self.publish(Stream { frozen_horizon, ..(*self.stream).clone() });

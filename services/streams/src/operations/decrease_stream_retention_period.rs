@@ -46,14 +46,25 @@ pub(super) fn check_bounds(requested: i32) -> Result<u32, Failure> {
     }
 }
 
+/// Whether the period is known: after an increase whose outcome is not, the catalog takes no more commits, and the journal
+/// must not trim by a period that may be over.
+pub(super) fn check_known(stream: &Stream) -> Result<(), Failure> {
+    if stream.frozen_horizon.is_some() {
+        tracing::error!(stream = %stream.name, "what its retention is will be known after the next start");
+        return Err(errors::internal_failure());
+    }
+    Ok(())
+}
+
 /// Keeps records for `hours` from now on, fewer than before. Once the catalog has it, it has happened: a trim that fails
-/// then leaves only the removal to the journal.
+/// then, or that is not known, leaves only the removal to the journal.
 async fn shorten(streams: &Streams, mut changing: Changing, hours: u32) -> Result<(), Failure> {
     let stream = Arc::clone(&changing.stream);
+    check_known(&stream)?;
     if hours == stream.retention_hours {
         return Ok(());
     }
-    let trims = trims(streams, &stream, hours, Clocks::read(streams)).await?;
+    let trims = trims(streams, &stream, hours, Clocks::read(streams), Unreadable::IsLeft).await?;
     let next = Stream { retention_hours: hours, change: streams.begin_settling(), ..(*stream).clone() };
     streams.accept(&mut changing, next, Vec::new()).await?;
     streams.journal.set_retention(stream.id, hours_long(hours));
@@ -72,7 +83,7 @@ pub(super) struct Clocks {
     /// The time to measure ages by.
     pub(super) believed: Timestamp,
     /// Whether the wall clock is in doubt.
-    doubted: bool,
+    pub(super) doubted: bool,
 }
 
 impl Clocks {
@@ -81,6 +92,15 @@ impl Clocks {
         let believed = streams.expiry_now();
         Clocks { believed, doubted: streams.journal.doubts_clock() }
     }
+}
+
+/// What becomes of a shard of which the journal cannot tell where it must be trimmed.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Unreadable {
+    /// It stays as it is.
+    IsLeft,
+    /// The change is refused.
+    Refuses,
 }
 
 /// Where shards must be trimmed so that nothing is left that a period of `hours` does not cover.
@@ -92,10 +112,12 @@ pub(super) async fn trims(
     stream: &Stream,
     hours: u32,
     clocks: Clocks,
+    unreadable: Unreadable,
 ) -> Result<Vec<(ShardKey, Offset)>, Failure> {
-    // A clock in doubt is ahead: where even by it nothing is too old, the change harms nothing.
-    let now = if clocks.doubted { streams.now() } else { clocks.believed };
-    let trims = trims_before(streams, stream, now.minus(hours_long(hours))).await;
+    // A clock in doubt is ahead: where even by it nothing is too old, the change harms nothing. That must be known.
+    let (now, unreadable) =
+        if clocks.doubted { (streams.now(), Unreadable::Refuses) } else { (clocks.believed, unreadable) };
+    let trims = trims_before(streams, stream, now.minus(hours_long(hours)), unreadable).await;
     let trims = trims.map_err(|error| not_changed(stream, &error.into()))?;
     if clocks.doubted && !trims.is_empty() {
         return Err(errors::clock_in_doubt(stream.name.as_str(), now));
@@ -114,11 +136,20 @@ async fn trims_before(
     streams: &Streams,
     stream: &Stream,
     cutoff: Timestamp,
+    unreadable: Unreadable,
 ) -> Result<Vec<(ShardKey, Offset)>, ReadError> {
     let mut trims = Vec::new();
     for shard in stream.shards.all() {
         let shard = stream.key(shard.index);
-        let kept = streams.journal.find_time(shard, cutoff).await?;
+        let kept = match streams.journal.find_time(shard, cutoff).await {
+            Ok(kept) => kept,
+            Err(error) if unreadable == Unreadable::IsLeft => {
+                let name = &stream.name;
+                tracing::error!(stream = %name, %shard, %error, "what a shorter retention hides is not removed yet");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if kept > streams.journal.tail(shard)?.trimmed {
             trims.push((shard, kept));
         }

@@ -155,12 +155,14 @@ fn check_filter(
 ///
 /// A shard is open from the moment when its parents closed until the moment when it closes itself: at each moment
 /// the open shards cover the hash space. Times before the horizon, or before the stream, mean the oldest moment
-/// of which something is left.
+/// of which all is left: where retention has grown, shards that expired before are missing from earlier ones.
 fn select(stream: &Stream, filter: Filter, now: Timestamp) -> Vec<&Shard> {
     let horizon = stream.horizon(now);
     let listed: Vec<&Shard> = stream.listed(now).collect();
-    let first_opened = listed.iter().map(|shard| shard.opened).min().unwrap_or(horizon);
-    let oldest = horizon.max(first_opened);
+    let is_listed = |index| listed.binary_search_by_key(&index, |shard| shard.index).is_ok();
+    let follows_listed = |shard: &Shard| shard.parent.is_some() && shard.parents().all(is_listed);
+    let first = listed.iter().filter(|shard| !follows_listed(shard));
+    let oldest = first.map(|shard| shard.opened).fold(horizon, Timestamp::max);
     let closed_by = |shard: &Shard, at: Timestamp| shard.closed.is_some_and(|closed| closed.at <= at);
     let open_at = |shard: &Shard, at: Timestamp| shard.opened <= at && !closed_by(shard, at);
     let passes = |shard: &&Shard| match filter {
@@ -195,7 +197,11 @@ mod tests {
             opened: Timestamp::from_millis(START + opened * HOUR),
             parent: parents.first().copied().map(ShardIndex),
             adjacent_parent: parents.get(1).copied().map(ShardIndex),
-            closed: closed.map(|at| Closed { at: Timestamp::from_millis(START + at * HOUR), end: 0 }),
+            closed: closed.map(|at| Closed {
+                at: Timestamp::from_millis(START + at * HOUR),
+                end: 0,
+                noted: None,
+            }),
         };
         let shards = [
             shard(0, (0, 99), 0, Some(10), &[]),
@@ -244,5 +250,18 @@ mod tests {
         check(44, Filter::FromTrimHorizon, &[1, 4]);
         check(44, Filter::AtTrimHorizon, &[1, 4]);
         check(44, Filter::FromTimestamp(START), &[1, 4]);
+    }
+
+    /// Retention has grown since 0 expired, so that times before it opened are within the period again.
+    #[test]
+    fn the_oldest_moment_is_one_at_which_open_shards_cover_the_hash_space() {
+        let stream = history();
+        let kept = stream.shards.all().iter().filter(|shard| shard.index.0 > 0).copied();
+        let stream = Stream { shards: ShardMap::new(kept, 5).into(), retention_hours: 48, ..stream };
+        for filter in [Filter::AtTrimHorizon, Filter::AtTimestamp(START)] {
+            let found = select(&stream, filter, Timestamp::from_millis(START + 40 * HOUR));
+            let found: Vec<u32> = found.into_iter().map(|shard| shard.index.0).collect();
+            assert_eq!(found, [1, 2, 3], "{filter:?}");
+        }
     }
 }

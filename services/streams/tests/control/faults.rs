@@ -41,6 +41,11 @@ impl Fuse {
         }
     }
 
+    /// From now on every step is done.
+    pub(crate) fn replace(&self) {
+        self.left.store(i64::MAX, Ordering::SeqCst);
+    }
+
     /// Whether the end was reached.
     pub(crate) fn has_blown(&self) -> bool {
         self.left.load(Ordering::SeqCst) < 0

@@ -6,6 +6,7 @@ use thalweg_api::kinesis::Kinesis;
 use thalweg_journal::ReadError;
 use thalweg_model::kinesis::*;
 use thalweg_shape::Failure;
+use thalweg_system::Clock;
 use thalweg_types::Timestamp;
 
 use crate::world::*;
@@ -248,6 +249,90 @@ async fn closed_shards_are_listed_until_their_records_are_gone() {
     world.split("s", "shardId-1", "5").await.expect("it can be split");
     let last = world.shards("s").await.pop().expect("four are listed");
     assert_eq!(last.shard_id, "shardId-000000000004", "indexes are not used twice");
+}
+
+/// Whether the sweep came to them or not: it does not in the first hour after a start.
+#[tokio::test]
+async fn shards_that_expired_are_not_listed_again_when_retention_grows() {
+    for is_swept in [false, true] {
+        let mut world = World::new().await;
+        world.create("s", 2).await;
+        world.append(1, 0).await;
+        world.clock.advance(hours(1));
+        world.split("s", "shardId-0", "9").await.expect("it can be split");
+        if is_swept {
+            world.clock.advance(hours(25));
+            world.streams.sweep().await;
+        } else {
+            world.streams.shutdown().await;
+            world.clock.advance(hours(25));
+            world = world.restart().await;
+        }
+        let listed = async |type_| {
+            let filter = ShardFilter { type_, shard_id: None, timestamp: None };
+            let input = ListShardsInput { shard_filter: Some(filter), ..of("s") };
+            ids(&list(&world, input).await.expect("shards can be listed")).join(" ")
+        };
+        let both = async || {
+            (listed(ShardFilterType::FromTrimHorizon).await, listed(ShardFilterType::AtTrimHorizon).await)
+        };
+        let expected = ("1 2 3".to_owned(), "1 2 3".to_owned());
+        assert_eq!(both().await, expected, "before, swept: {is_swept}");
+        let input = IncreaseStreamRetentionPeriodInput {
+            stream_name: Some("s".to_owned()),
+            retention_period_hours: 48,
+            ..IncreaseStreamRetentionPeriodInput::default()
+        };
+        world.streams.increase_stream_retention_period(&call(), input).await.expect("longer");
+        assert_eq!(both().await, expected, "after, swept: {is_swept}");
+        let world = world.restart().await;
+        world.clock.advance(hours(2));
+        world.streams.sweep().await;
+        let gone = Err(ReadError::UnknownShard(key(1, 0)));
+        assert_eq!(world.journal.tail(key(1, 0)), gone, "the journal forgets it, too");
+    }
+}
+
+/// A record from a clock that was ahead has closed its shard, and the children, far in the future.
+#[tokio::test]
+async fn a_shard_that_closed_ahead_of_the_clock_goes_when_its_records_are_gone() {
+    let world = World::new().await;
+    world.create("s", 1).await;
+    let wall = world.clock.wall();
+    world.clock.set_wall(wall.plus(hours(3650 * 24)));
+    world.append(1, 0).await;
+    world.clock.set_wall(wall);
+    world.clock.advance(hours(2));
+    world.split("s", "shardId-0", "1000").await.expect("it can be split");
+    // This one has no records at all.
+    world.split("s", "shardId-1", "500").await.expect("it can be split");
+    let five_minutes = Duration::from_secs(300);
+    world.clock.advance(five_minutes);
+    world.streams.sweep().await;
+    world.clock.advance(hours(24) - five_minutes);
+    // Records come and go.
+    world.append(1, 2).await;
+    world.streams.sweep().await;
+    assert_eq!(world.shards("s").await.len(), 5, "as long as the retention period");
+    let world = world.restart().await;
+    world.clock.advance(hours(2));
+    world.append(1, 2).await;
+    world.streams.sweep().await;
+    let input = ListShardsInput {
+        shard_filter: Some(ShardFilter {
+            type_: ShardFilterType::AtTrimHorizon,
+            shard_id: None,
+            timestamp: None,
+        }),
+        ..of("s")
+    };
+    let listed = list(&world, input).await.expect("shards can be listed");
+    assert_eq!(ids(&listed), ["2", "3", "4"]);
+    assert_eq!(world.shards("s").await.len(), 3);
+    let left: Vec<u32> = world.journal.shards().iter().map(|(key, _)| key.shard.0).collect();
+    assert_eq!(left, [2, 3, 4], "the journal forgets them, too");
+    world.split("s", "shardId-2", "2000").await.expect("it can be split");
+    assert_eq!(world.shards("s").await.len(), 5, "what closed just now is listed");
 }
 
 #[tokio::test]

@@ -90,6 +90,11 @@ impl Engines {
         let catalog = FusedCatalog { inner: self.catalog.clone(), fuse: Arc::clone(fuse) };
         World::over(self.clock.clone(), Arc::new(journal), Arc::new(catalog), settings()).await.ok()
     }
+
+    async fn open_fused_catalog(&self, fuse: &Arc<Fuse>) -> Result<World, OpenError> {
+        let catalog = FusedCatalog { inner: self.catalog.clone(), fuse: Arc::clone(fuse) };
+        World::over(self.clock.clone(), self.journal.clone(), Arc::new(catalog), settings()).await
+    }
 }
 
 /// Journal and catalog agree, and every stream is ACTIVE and whole.
@@ -314,11 +319,24 @@ async fn a_crash_in_a_change_to_a_longer_retention_comes_after_its_trim() {
 }
 
 #[tokio::test]
+async fn an_increase_of_unknown_outcome_takes_nothing_more_until_the_restart() {
+    let engines = ten_records().await;
+    let world = engines.open_fused_catalog(&Fuse::after(0, true)).await.expect("it starts");
+    for _ in 0..2 {
+        let failure = retain(&world, 8760).await.expect_err("nobody knows");
+        assert_eq!((failure.code, failure.status), ("InternalFailureException", 500));
+        engines.clock.advance(hours(3));
+        engines.journal.expire();
+        assert_eq!(trimmed(&engines), 3, "the longer period may be durable");
+    }
+    drop(world);
+    assert_eq!(retention(&engines.open().await).await, 8760);
+}
+
+#[tokio::test]
 async fn a_shorter_retention_that_is_refused_takes_nothing() {
     let engines = ten_records().await;
-    let catalog = FusedCatalog { inner: engines.catalog.clone(), fuse: Fuse::after(0, false) };
-    let (clock, journal) = (engines.clock.clone(), engines.journal.clone());
-    let world = World::over(clock, journal, Arc::new(catalog), settings()).await.expect("it starts");
+    let world = engines.open_fused_catalog(&Fuse::after(0, false)).await.expect("it starts");
     let failure = retain(&world, 50).await.expect_err("the row was lost");
     assert_eq!((failure.code, failure.status), ("InternalFailureException", 500));
     assert_eq!(trimmed(&engines), 3, "what the longer period hid, and no more");
@@ -482,6 +500,32 @@ async fn forgotten_streams_are_removed_from_the_journal() {
     engines.catalog.commit(vec![], writes).await.expect("the catalog takes it");
     let world = engines.open().await;
     assert_eq!(world.journal.shards(), []);
+}
+
+/// Builds before the first version did not write the journal's identity.
+#[tokio::test]
+async fn a_start_with_a_full_volume_binds_an_older_account_to_its_journal_later() {
+    use thalweg_catalog::{Catalog, Write};
+    let engines = Engines::new(Knobs::default());
+    engines.open().await.create("s", 1).await;
+    let account = async || {
+        let row = engines.catalog.get(b"streams/account").await.expect("the catalog answers");
+        String::from_utf8(row.expect("every start has one").value.to_vec()).expect("text")
+    };
+    let bound = r#","journal":"0000000000000000"}"#;
+    let unbound = account().await.replace(bound, "}");
+    let write = Write::Put("streams/account".into(), unbound.clone().into());
+    engines.catalog.commit(vec![], vec![write]).await.expect("the catalog takes it");
+    let fuse = Fuse::after(-1, false);
+    let world = engines.open_fused_catalog(&fuse).await.expect("it starts although nothing can be written");
+    assert_eq!(account().await, unbound);
+    assert_eq!(world.status("s").await, Some(StreamStatus::Active));
+    world.try_create("t", 1).await.expect_err("the volume is full");
+    fuse.replace();
+    world.create("t", 1).await;
+    assert!(account().await.ends_with(bound), "{}", account().await);
+    drop(world);
+    assert_eq!(engines.open().await.status("t").await, Some(StreamStatus::Active));
 }
 
 /// What a start says when this row has this value.

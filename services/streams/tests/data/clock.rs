@@ -118,3 +118,24 @@ async fn a_change_of_retention_that_would_trim_is_refused_while_the_clock_is_in_
     world.until_active("orders").await;
     assert_eq!(world.data_from("orders", "shardId-0", From::HORIZON).await.concat(), "abc");
 }
+
+/// They are hidden, and a longer period would forget them: those without records, too, of which nothing is to be trimmed.
+#[tokio::test]
+async fn a_longer_retention_forgets_no_closed_shards_while_the_clock_is_in_doubt() {
+    let (world, journal) = watched_world().await;
+    let start = world.clock.wall();
+    world.clock.set_wall(start.minus(hours(30)));
+    world.create("orders", 1).await;
+    world.split("orders", "shardId-0", "9").await.expect("it is split");
+    world.until_active("orders").await;
+    world.clock.set_wall(start);
+    journal.doubts.store(true, Ordering::Relaxed);
+    assert_eq!(world.shards("orders").await.len(), 2, "the parent is hidden");
+    let failure = increase(&world, 48).await.expect_err("it would be forgotten");
+    assert_eq!((failure.code, failure.status), ("LimitExceededException", 400));
+    let rows = world.catalog.scan(b"streams/shard/", None, 10).await.expect("the catalog answers");
+    assert_eq!(rows.len(), 3);
+    journal.doubts.store(false, Ordering::Relaxed);
+    increase(&world, 48).await.expect("the clock is right");
+    assert_eq!(world.shards("orders").await.len(), 2, "it does not come back");
+}

@@ -1,8 +1,8 @@
-//! A journal that doubts the clock when it is told to, expires nothing itself, and counts what is read of it: whatever the
-//! service holds of records, it has read.
+//! A journal that doubts the clock when it is told to, cannot look up times in a shard when it is told to, expires nothing
+//! itself, and counts what is read of it: whatever the service holds of records, it has read.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thalweg_catalog::memory::MemoryCatalog;
@@ -20,6 +20,8 @@ pub(crate) struct WatchedJournal {
     inner: MemoryJournal,
     /// Whether it doubts the clock.
     pub(crate) doubts: AtomicBool,
+    /// The shard in which no time is found: a chunk of it is damaged.
+    pub(crate) unreadable: Mutex<Option<ShardKey>>,
     bytes_read: AtomicUsize,
 }
 
@@ -35,7 +37,7 @@ pub(crate) async fn watched_world() -> (World, Arc<WatchedJournal>) {
     let clock = ManualClock::new(Timestamp::from_seconds(START));
     let inner = MemoryJournal::new(Arc::new(clock.clone()), Knobs::default());
     let (doubts, bytes_read) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let journal = Arc::new(WatchedJournal { inner, doubts, bytes_read });
+    let journal = Arc::new(WatchedJournal { inner, doubts, unreadable: Mutex::default(), bytes_read });
     let world = World::over(clock, Arc::clone(&journal) as _, Arc::new(MemoryCatalog::new()), settings());
     (world.await.expect("nothing is there yet"), journal)
 }
@@ -94,6 +96,9 @@ impl Journal for WatchedJournal {
     }
 
     fn find_time(&self, shard: ShardKey, at: Timestamp) -> BoxFuture<'_, Result<Offset, ReadError>> {
+        if *self.unreadable.lock().expect("no test panics with it") == Some(shard) {
+            return Box::pin(std::future::ready(Err(ReadError::Disk("told to".to_owned()))));
+        }
         self.inner.find_time(shard, at)
     }
 
