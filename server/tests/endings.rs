@@ -14,7 +14,7 @@ use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{ShardIteratorType, StartingPosition};
-use support::{Server, client, data_by_key, runtime};
+use support::{Server, client, command, data_by_key, fresh_directory, runtime, without_logs};
 
 #[test]
 fn what_was_answered_before_a_clean_end_is_there_after_it() {
@@ -52,6 +52,20 @@ fn what_was_answered_before_a_clean_end_is_there_after_it() {
     let stored = data_by_key(&server.records("orders")).remove("k").expect("there are records");
     assert_eq!(stored[..answered.len()], answered);
     assert!(stored.len() <= answered.len() + 1, "one more at most: the one whose answer was cut off");
+}
+
+/// The story: a line that could not be written, on a full volume or to a `tee` that had ended, was told on the same standard
+/// error, which panicked, and a panic ends the process.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let directory = fresh_directory();
+    let mut serve = command(directory.path(), &["serve", "--listen", "127.0.0.1:0", "--log-level", "debug"]);
+    serve.args(["--create-stream", "orders"]);
+    let mut server = Server::start_by(directory, &mut without_logs(&serve));
+    server.run(&["put", "orders", "hello"]).ok();
+    assert_eq!(server.records("orders").len(), 1);
+    server.running.signal("TERM");
+    server.running.finish().ok();
 }
 
 #[test]

@@ -15,7 +15,9 @@ use crate::config::{Config, LogFormat};
 /// Starts logging.
 pub(crate) fn start(config: &Config) {
     let filter = EnvFilter::builder().parse(&config.log_level).expect("the configuration has checked it");
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    // A line that cannot be written is let go: to say so on the same standard error would panic, and end the process.
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).log_internal_errors(false);
     let clock = OsClock::new();
     let now = Box::new(move || clock.monotonic());
     match config.log_format {

@@ -74,14 +74,24 @@ pub fn command<S: AsRef<OsStr>>(home: &Path, arguments: &[S]) -> Command {
 
 /// The same command for a process that may have so many files and connections open.
 pub fn with_descriptors(count: usize, command: &Command) -> Command {
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &count.to_string()]);
-    limited.arg(command.get_program()).args(command.get_args()).env_clear();
-    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    by_shell(&format!("ulimit -n {count} && exec \"$@\""), command)
+}
+
+/// The same command for a process that cannot write to standard error: its volume is full.
+pub fn without_logs(command: &Command) -> Command {
+    by_shell("exec \"$@\" 2>/dev/full", command)
+}
+
+/// What this line makes of a command, which it has as `"$@"`.
+fn by_shell(line: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line, "sh"]);
+    shell.arg(command.get_program()).args(command.get_args()).env_clear();
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(directory) = command.get_current_dir() {
-        limited.current_dir(directory);
+        shell.current_dir(directory);
     }
-    limited
+    shell
 }
 
 /// Runs a command to its end.

@@ -1,5 +1,6 @@
 //! A thread for each loop.
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::runtime::Builder;
@@ -54,7 +55,8 @@ fn on_a_thread(
         });
         if outcome.is_err() {
             // Straight to standard error: the logger may be what failed. The hook has printed the panic itself.
-            eprintln!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "thalweg: the task \"{thread_name}\" panicked; the process ends so that no one waits for it"
             );
             std::process::abort();
