@@ -34,6 +34,8 @@ use crate::service::Streams;
 use crate::shard_map::{Closed, Shard, ShardMap};
 use crate::stream::Stream;
 
+/// Times are told apart by so much.
+const MOMENT: Duration = Duration::from_millis(1);
 /// The first pause after a failed attempt to finish a change, and the longest.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -350,11 +352,11 @@ impl Streams {
         }
         // They exist before they are open: nobody knows them before the commit below.
         self.journal.open_shards_after(stream.id, &opening).await?;
-        // Not before anything that happened in them, even if the clock was set back.
+        // After all that happened in them, even if the clock was set back.
         let mut at = self.now();
         for &shard in &closing {
             let opened = stream.shards.get(shard.shard).expect("a plan closes listed shards").opened;
-            at = at.max(opened).max(self.journal.tail(shard)?.last_arrival);
+            at = at.max(opened).max(self.journal.tail(shard)?.last_arrival.plus(MOMENT));
         }
         let closed =
             plan.closing.iter().zip(ends).map(|(index, end)| (*index, Closed { at, end, noted: None }));

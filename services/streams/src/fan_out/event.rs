@@ -50,7 +50,7 @@ pub(super) async fn records(
     Ok(Frame { bytes: Bytes::from(out), next: page.next, oldest, behind })
 }
 
-/// The event that says that nothing came: `at` is not before the last record's arrival.
+/// The event that says that nothing came: `at` is a second or more after the last record's arrival.
 pub(super) fn empty(shard: &Shard, position: Offset, at: Timestamp, protocol: Protocol) -> Bytes {
     without_records(protocol, Some(place(shard, position, at)), &[])
 }

@@ -36,6 +36,8 @@ use crate::stream::Stream;
 const LASTS: Duration = Duration::from_secs(SUBSCRIPTION_SECONDS);
 /// After so long without an event comes an empty one. Source: facts/aws-apis.md 2.9; Java's read timeout is 10 s.
 const EVENT_EVERY: Duration = Duration::from_secs(5);
+/// Sequence numbers have whole seconds.
+const NUMBERS_APART: Duration = Duration::from_secs(1);
 
 /// What a subscription begins with; all of it was checked.
 pub(crate) struct Beginning<'a> {
@@ -196,7 +198,8 @@ impl Subscription {
         }
         if now >= self.event_due {
             self.streams.fan_out.frames.expire(now);
-            let at = self.streams.now().max(tail.last_arrival);
+            // Later than the last record, or it would have that one's number.
+            let at = self.streams.now().max(tail.last_arrival.plus(NUMBERS_APART));
             return Step::Send(event::empty(&self.shard, self.position, at, self.protocol));
         }
         Step::Wait(self.event_due.min(self.ends_at))

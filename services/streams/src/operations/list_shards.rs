@@ -154,26 +154,24 @@ fn check_filter(
 /// The listed shards that a filter lets through, by index.
 ///
 /// A shard is open from the moment when its parents closed until the moment when it closes itself: at each moment
-/// the open shards cover the hash space. Times before the horizon, or before the stream, mean the oldest moment
-/// of which all is left: where retention has grown, shards that expired before are missing from earlier ones.
+/// the open shards cover the hash space. One of whose parents nothing is left counts as open since ever, whatever clock
+/// it was opened by: whoever begins with what is given, and goes on to children, meets all that is left.
 fn select(stream: &Stream, filter: Filter, now: Timestamp) -> Vec<&Shard> {
-    let horizon = stream.horizon(now);
     let listed: Vec<&Shard> = stream.listed(now).collect();
     let is_listed = |index| listed.binary_search_by_key(&index, |shard| shard.index).is_ok();
-    let follows_listed = |shard: &Shard| shard.parent.is_some() && shard.parents().all(is_listed);
-    let first = listed.iter().filter(|shard| !follows_listed(shard));
-    let oldest = first.map(|shard| shard.opened).fold(horizon, Timestamp::max);
+    let is_first = |shard: &Shard| !shard.parents().any(is_listed);
     let closed_by = |shard: &Shard, at: Timestamp| shard.closed.is_some_and(|closed| closed.at <= at);
-    let open_at = |shard: &Shard, at: Timestamp| shard.opened <= at && !closed_by(shard, at);
+    let open_at =
+        |shard: &Shard, at: Timestamp| (is_first(shard) || shard.opened <= at) && !closed_by(shard, at);
     let passes = |shard: &&Shard| match filter {
         Filter::FromTrimHorizon => true,
-        Filter::AtTrimHorizon => open_at(shard, oldest),
+        Filter::AtTrimHorizon => is_first(shard),
         Filter::AtLatest => shard.is_open(),
-        Filter::AtTimestamp(millis) => open_at(shard, oldest.max(Timestamp::from_millis(millis))),
+        Filter::AtTimestamp(millis) => open_at(shard, Timestamp::from_millis(millis)),
         Filter::FromTimestamp(millis) => !closed_by(shard, Timestamp::from_millis(millis)),
         Filter::AfterShardId(index) => shard.index.0 > index,
     };
-    listed.into_iter().filter(passes).collect()
+    listed.iter().copied().filter(passes).collect()
 }
 
 #[cfg(test)]
@@ -254,7 +252,7 @@ mod tests {
 
     /// Retention has grown since 0 expired, so that times before it opened are within the period again.
     #[test]
-    fn the_oldest_moment_is_one_at_which_open_shards_cover_the_hash_space() {
+    fn at_the_oldest_moment_open_shards_cover_the_hash_space() {
         let stream = history();
         let kept = stream.shards.all().iter().filter(|shard| shard.index.0 > 0).copied();
         let stream = Stream { shards: ShardMap::new(kept, 5).into(), retention_hours: 48, ..stream };

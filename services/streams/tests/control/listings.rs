@@ -318,21 +318,49 @@ async fn a_shard_that_closed_ahead_of_the_clock_goes_when_its_records_are_gone()
     world.clock.advance(hours(2));
     world.append(1, 2).await;
     world.streams.sweep().await;
-    let input = ListShardsInput {
-        shard_filter: Some(ShardFilter {
-            type_: ShardFilterType::AtTrimHorizon,
-            shard_id: None,
-            timestamp: None,
-        }),
-        ..of("s")
-    };
-    let listed = list(&world, input).await.expect("shards can be listed");
-    assert_eq!(ids(&listed), ["2", "3", "4"]);
+    assert_eq!(at_trim_horizon(&world).await, "2 3 4");
     assert_eq!(world.shards("s").await.len(), 3);
     let left: Vec<u32> = world.journal.shards().iter().map(|(key, _)| key.shard.0).collect();
     assert_eq!(left, [2, 3, 4], "the journal forgets them, too");
     world.split("s", "shardId-2", "2000").await.expect("it can be split");
     assert_eq!(world.shards("s").await.len(), 5, "what closed just now is listed");
+    assert_eq!(at_trim_horizon(&world).await, "2 3 4", "and has records");
+}
+
+/// What a filter gives of stream `s`.
+async fn filtered(world: &World, type_: ShardFilterType, timestamp: Option<Timestamp>) -> String {
+    let filter = ShardFilter { type_, shard_id: None, timestamp };
+    let input = ListShardsInput { shard_filter: Some(filter), ..of("s") };
+    ids(&list(world, input).await.expect("shards can be listed")).join(" ")
+}
+
+async fn at_trim_horizon(world: &World) -> String {
+    filtered(world, ShardFilterType::AtTrimHorizon, None).await
+}
+
+#[tokio::test]
+async fn a_shard_is_open_at_the_moment_of_its_last_record() {
+    let world = World::new().await;
+    world.create("s", 1).await;
+    let arrival = world.clock.wall();
+    world.append(1, 0).await;
+    world.split("s", "shardId-0", "1000").await.expect("it can be split");
+    assert_eq!(filtered(&world, ShardFilterType::AtTimestamp, Some(arrival)).await, "0");
+}
+
+/// The story: a stream that was made while the clock was an hour ahead and then split began, for who asks where to begin,
+/// with the children: what its first shard held was passed over.
+#[tokio::test]
+async fn where_to_begin_does_not_depend_on_the_clock_by_which_a_shard_was_opened() {
+    let world = World::new().await;
+    let wall = world.clock.wall();
+    world.clock.set_wall(wall.plus(hours(1)));
+    world.create("s", 1).await;
+    world.clock.set_wall(wall);
+    world.append(1, 0).await;
+    world.clock.advance(Duration::from_secs(600));
+    world.split("s", "shardId-0", "1000").await.expect("it can be split");
+    assert_eq!(at_trim_horizon(&world).await, "0");
 }
 
 #[tokio::test]

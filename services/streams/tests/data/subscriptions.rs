@@ -8,6 +8,7 @@ use thalweg_api::kinesis::Kinesis;
 use thalweg_api::{Call, EventStream};
 use thalweg_model::kinesis::{StartingPosition, SubscribeToShardInput};
 use thalweg_shape::{Failure, Value};
+use thalweg_system::Clock;
 use thalweg_types::{ShardIndex, Timestamp};
 use thalweg_wire::{Protocol, event_stream};
 
@@ -277,6 +278,22 @@ async fn a_subscription_to_an_empty_shard_has_numbers_too() {
     let number = session.expect_data(&[]);
     world.put("orders", "k", b"a").await.expect("taken");
     world.subscribe(&consumer, "shardId-0", From::after(&number)).await.expect_data(&["a"]);
+}
+
+/// The story: where the clock had been set back, whoever continued from an empty event got the last record again.
+#[tokio::test]
+async fn an_empty_events_number_is_behind_the_last_record_though_the_clock_was_set_back() {
+    let (world, consumer) = World::with_consumer(1).await;
+    let number = world.number_of("orders", "k", b"a").await;
+    world.clock.set_wall(world.clock.wall().minus(Duration::from_secs(10)));
+    let mut session = world.subscribe(&consumer, "shardId-0", From::LATEST).await;
+    world.clock.advance(Duration::from_secs(5));
+    let continuation = session.expect_data(&[]);
+    assert!(parse(&continuation) > parse(&number));
+    for from in [From::at(&continuation), From::after(&continuation)] {
+        world.clock.advance(Duration::from_secs(5));
+        world.subscribe(&consumer, "shardId-0", from).await.expect_nothing();
+    }
 }
 
 #[tokio::test]
