@@ -15,7 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{AGES, Answered, Ask, Client, Http2, JSON, Server, gateway, settings};
+use crate::support::{
+    AGES, Answered, Ask, Client, Http2, JSON, Server, asked_over_http2, frame, gateway, settings,
+};
 
 const ECHO: &str = "Test_1.Echo";
 const BODY: &str = r#"{"Text":"x"}"#;
@@ -269,21 +271,9 @@ fn large(length: usize) -> String {
 
 /// A client without a window for answers, which are asked for like this.
 async fn unread(server: &Server, body: &str, requests: usize) -> TcpStream {
-    let mut block = vec![0x83, 0x86, 0x84];
-    for (name, value) in [("content-type", JSON), ("x-amz-target", "Test_1.Large")] {
-        block.extend([0, name.len() as u8]);
-        block.extend(name.as_bytes());
-        block.push(value.len() as u8);
-        block.extend(value.as_bytes());
-    }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
-    for number in 0..requests as u32 {
-        bytes.extend(frame(1, 4, 2 * number + 1, &block));
-        bytes.extend(frame(0, 1, 2 * number + 1, body.as_bytes()));
-    }
     let mut client = TcpStream::connect(server.address).await.expect("the server listens");
-    client.write_all(&bytes).await.expect("the server reads");
+    let asked = asked_over_http2("Test_1.Large", body, requests, 0);
+    client.write_all(&asked).await.expect("the server reads");
     client
 }
 
@@ -450,12 +440,6 @@ async fn http2_streams_do_not_wait_for_one_another() {
     for answer in waiting {
         assert_eq!(answer.await.expect("no panic").expect("answered").status(), 200);
     }
-}
-
-/// An HTTP/2 frame.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
