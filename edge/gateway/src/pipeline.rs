@@ -28,6 +28,7 @@ use crate::gateway::{LiveGuard, Phase, Shared};
 use crate::request_body;
 use crate::request_id::RequestId;
 use crate::response::{self, Outcome};
+use crate::settings::HEADERS_MAX;
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const SERIALIZATION: &str = "SerializationException";
@@ -74,6 +75,10 @@ async fn decide<B>(shared: &Arc<Shared>, head: &Parts, body: B, id: RequestId) -
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    // As hyper does in HTTP/1.1. The body is not taken in: meanwhile the head would be held.
+    if head.headers.len() > HEADERS_MAX {
+        return Outcome::TooManyFields;
+    }
     if let Some(health) = health(shared, head) {
         return health;
     }

@@ -15,7 +15,7 @@ use crate::Settings;
 use crate::budget::{Budget, Full, Share};
 use crate::settings::{
     BODY_BYTES_AT_ONCE, BODY_BYTES_MAX, BODY_GROWTH, BODY_PROGRESS_BYTES, CROWDED_HASTE, DRAINED_BYTES_MAX,
-    REQUEST_BYTES,
+    FIELD_BYTES, REQUEST_BYTES,
 };
 
 /// Why there is no body.
@@ -133,7 +133,7 @@ fn capacity_for(whole: &BytesMut, more: usize, claimed: Option<usize>) -> usize 
 
 /// What a request takes that waits for its body.
 fn request_bytes(head: &Parts) -> usize {
-    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    let fields = head.headers.iter().map(|(name, value)| FIELD_BYTES + name.as_str().len() + value.len());
     REQUEST_BYTES + fields.sum::<usize>()
 }
 
@@ -277,6 +277,18 @@ mod tests {
         if let Some(claimed) = claimed {
             request = request.header(CONTENT_LENGTH, claimed);
         }
+        collecting_for(request, test);
+    }
+
+    fn collecting_for(
+        request: http::request::Builder,
+        test: impl FnOnce(
+            UnboundedSender<Bytes>,
+            &ManualClock,
+            &Arc<Budget>,
+            &mut dyn FnMut() -> Option<Collected>,
+        ),
+    ) {
         let (head, ()) = request.body(()).expect("well formed").into_parts();
         let settings = Settings { body_timeout: Duration::from_secs(30), ..Settings::default() };
         let clock = ManualClock::new(Timestamp::ZERO);
@@ -390,6 +402,12 @@ mod tests {
             drop(sender);
             drop(poll().expect("it has ended"));
             assert_eq!(total.taken(), 0);
+        });
+        // Values of one name that are as short as can be.
+        let many = (0..1800).fold(Request::builder(), |request, _| request.header("x", ""));
+        collecting_for(many, |_sender, _, total, poll| {
+            assert!(poll().is_none());
+            assert!(total.taken() >= 1800 * 72, "{} bytes", total.taken());
         });
         collecting(Version::HTTP_2, None, |_sender, _, total, poll| {
             let mut others = total.share();

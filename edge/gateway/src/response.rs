@@ -49,6 +49,8 @@ pub(crate) enum Outcome {
         /// All of the body.
         body: &'static str,
     },
+    /// The head has more fields than a request may have.
+    TooManyFields,
     /// The body was not taken in.
     NoBody(BodyRefusal),
     /// There is no room for another answer.
@@ -107,6 +109,9 @@ pub(crate) fn build(
                 BodyRefusal::Broken => StatusCode::BAD_REQUEST,
             };
             (status, None, AnswerBody::whole(Bytes::new()))
+        }
+        Outcome::TooManyFields => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, AnswerBody::whole(Bytes::new()))
         }
         Outcome::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, None, AnswerBody::whole(Bytes::new())),
         Outcome::Preflight => return preflight(&head, id),

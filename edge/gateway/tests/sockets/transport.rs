@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use thalweg_gateway::Settings;
 use thalweg_gateway::settings::{
-    BODY_BYTES_MAX, CROWDED_HASTE, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    BODY_BYTES_MAX, CROWDED_HASTE, HEAD_BYTES_MAX, HEADERS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use thalweg_wire::event_stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -421,6 +421,19 @@ async fn http2_by_prior_knowledge_is_served_on_the_same_port() {
     assert_eq!(client.ask(&Ask::json("Test_1.Length", &body)).await.text(), length_answer(data));
     let (body, _) = body_of(BODY_BYTES_MAX + 1);
     assert_eq!(client.ask(&Ask::json("Test_1.Length", &body)).await.status, 413);
+    check_echo(&client.ask(&Ask::json(ECHO, BODY)).await);
+}
+
+#[tokio::test]
+async fn heads_have_no_more_fields_over_http2_either() {
+    let server = Server::start();
+    let mut client = Http2::connect(server.address).await;
+    for (fields, status) in [(HEADERS_MAX, 200), (HEADERS_MAX + 1, 431)] {
+        let ask = (0..fields).fold(Ask::bare("GET", "/healthz"), |ask, _| ask.with("x", "y"));
+        assert_eq!(client.ask(&ask).await.status, status);
+    }
+    let ask = (0..1800).fold(Ask::json(ECHO, BODY), |ask, _| ask.with("x", ""));
+    assert_eq!(client.ask(&ask).await.status, 431);
     check_echo(&client.ask(&Ask::json(ECHO, BODY)).await);
 }
 
