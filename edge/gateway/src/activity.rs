@@ -142,18 +142,21 @@ struct Taking {
 }
 
 impl Taking {
-    /// Whether too little was taken for as long as `timeout`. What else is written is no progress: answers to pings.
-    fn is_too_slow(&mut self, seen: Seen, now: Duration, timeout: Duration) -> bool {
+    /// Whether too little was taken for as long as `timeout`, or a part of it in haste: then as much as takes all of it away
+    /// within `timeout`. What else is written is no progress: answers to pings.
+    fn is_too_slow(&mut self, seen: Seen, now: Duration, timeout: Duration, haste: u32) -> bool {
         if seen.unread_bytes == 0 {
             self.since = None;
             return false;
         }
         let (since, before) = *self.since.get_or_insert((now, seen));
-        if seen.taken_bytes - before.taken_bytes >= before.unread_bytes.min(ANSWER_PROGRESS_BYTES) {
+        let part = if haste == 1 { 0 } else { before.unread_bytes / u64::from(haste) };
+        let enough = before.unread_bytes.min(ANSWER_PROGRESS_BYTES.max(part));
+        if seen.taken_bytes - before.taken_bytes >= enough {
             self.since = None;
             return false;
         }
-        now.saturating_sub(since) >= timeout
+        now.saturating_sub(since) >= timeout / haste
     }
 }
 
@@ -228,8 +231,8 @@ impl Watch {
     fn judge(&mut self, seen: Snapshot, now: Duration, is_crowded: bool) -> Verdict {
         // In HTTP/2 nothing is blocked where only a window is closed. Haste only makes room where what is unread is counted.
         let haste = if is_crowded { CROWDED_HASTE } else { 1 };
-        let counted_slow = self.taking.0.is_too_slow(seen.counted, now, self.write_timeout / haste);
-        let others_slow = self.taking.1.is_too_slow(seen.others, now, self.write_timeout);
+        let counted_slow = self.taking.0.is_too_slow(seen.counted, now, self.write_timeout, haste);
+        let others_slow = self.taking.1.is_too_slow(seen.others, now, self.write_timeout, 1);
         if counted_slow || others_slow {
             return Verdict::Drop("the client does not take its answers");
         }
@@ -361,6 +364,22 @@ mod tests {
             assert!(is_dropped(look(102 + seconds)), "answers to pings are no progress");
             drop(unread);
             assert_eq!(look(103 + seconds), KEEP);
+        }
+    }
+
+    #[test]
+    fn when_it_is_crowded_answers_are_taken_as_fast_as_much_of_them_is_unread() {
+        const LARGE: usize = 12 * 1024 * 1024;
+        for (is_crowded, taken, goes) in
+            [(true, LARGE / 12 - 1, true), (true, LARGE / 12, false), (false, 16 * 1024, false)]
+        {
+            let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+            let mut unread = activity.begin().unread(LARGE, true);
+            let mut look = |second| watch.look(&activity, Duration::from_secs(second), is_crowded);
+            assert_eq!(look(100), KEEP);
+            unread.take(taken);
+            assert_eq!(look(101), KEEP);
+            assert_eq!(is_dropped(look(102)), goes, "{taken} bytes");
         }
     }
 

@@ -56,20 +56,21 @@ impl AnswerBody {
         AnswerBody { content, share: None, unread: None, in_flight: None, is_http2: false }
     }
 
-    /// Takes its share of the memory for answers. Event streams hold an event at a time.
+    /// Takes its share of the memory for answers. Event streams hold an event at a time. Who only asks leaves room to those
+    /// who changed something, whose answers must go out.
     ///
     /// # Errors
     /// There is no room, and it must be thrown away.
-    pub(crate) fn count(&mut self, budget: &Arc<Budget>) -> Result<(), Full> {
+    pub(crate) fn count(&mut self, budget: &Arc<Budget>, has_changed: bool) -> Result<(), Full> {
         let Content::Whole(bytes) = &self.content else { return Ok(()) };
         if bytes.len() < ANSWER_BYTES_COUNTED {
             return Ok(());
         }
         let mut share = budget.share();
-        if bytes.len() < ANSWER_BYTES_LARGE {
-            share.take_anyway(bytes.len());
-        } else {
-            share.take_for_long(bytes.len())?;
+        match bytes.len() {
+            ANSWER_BYTES_LARGE.. => share.take_for_long(bytes.len())?,
+            _ if has_changed => share.take_anyway(bytes.len()),
+            _ => share.take_small(bytes.len())?,
         }
         self.share = Some(share);
         Ok(())

@@ -56,7 +56,7 @@ const fn operation(name: &'static str, input: &'static StructureSchema, hot: boo
     }
 }
 
-static OPERATIONS: [Operation; 10] = [
+static OPERATIONS: [Operation; 11] = [
     operation("Echo", &INPUT, false),
     operation("Hot", &INPUT, true),
     operation("Length", &DATA_INPUT, false),
@@ -66,6 +66,7 @@ static OPERATIONS: [Operation; 10] = [
     operation("Wait", &INPUT, false),
     operation("Stream", &INPUT, false),
     operation("Large", &INPUT, false),
+    operation("GetLarge", &INPUT, false),
     operation("Unwritten", &INPUT, false),
 ];
 
@@ -146,7 +147,7 @@ impl Service for FakeService {
                     let length = i64::try_from(bytes.len()).expect("small");
                     Ok(Answer::Value(Value::Map(vec![("Length".into(), Value::Integer(length))])))
                 }
-                "Large" => {
+                "Large" | "GetLarge" => {
                     let Some(Value::Integer(length)) = input.member("Number") else {
                         panic!("coerced and checked")
                     };

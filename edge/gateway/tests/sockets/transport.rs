@@ -20,6 +20,7 @@ use crate::support::{
 };
 
 const ECHO: &str = "Test_1.Echo";
+const LARGE: &str = "Test_1.Large";
 const BODY: &str = r#"{"Text":"x"}"#;
 /// Long enough for a socket on a busy machine, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(200);
@@ -270,17 +271,26 @@ fn large(length: usize) -> String {
 }
 
 /// A client without a window for answers, which are asked for like this.
-async fn unread(server: &Server, body: &str, requests: usize) -> TcpStream {
+async fn unread(server: &Server, target: &str, body: &str, requests: usize) -> TcpStream {
     let mut client = TcpStream::connect(server.address).await.expect("the server listens");
-    let asked = asked_over_http2("Test_1.Large", body, requests, 0);
+    let asked = asked_over_http2(target, body, requests, 0);
     client.write_all(&asked).await.expect("the server reads");
     client
 }
 
+/// Takes frames until so many heads of answers have come.
+async fn take_heads(client: &mut Client<TcpStream>, mut count: usize) {
+    while count > 0 {
+        let head = client.take(9).await;
+        count -= usize::from(head[3] == HEADERS);
+        client.take(usize::from(head[1]) << 8 | usize::from(head[2])).await;
+    }
+}
+
 /// Asks until the answer has this status.
-async fn until_answered(server: &Server, body: &str, status: u16) {
+async fn until_answered(server: &Server, target: &str, body: &str, status: u16) {
     let answered = async {
-        while server.ask(&Ask::json("Test_1.Large", body)).await.status != status {
+        while server.ask(&Ask::json(target, body)).await.status != status {
             tokio::task::yield_now().await;
         }
     };
@@ -290,26 +300,45 @@ async fn until_answered(server: &Server, body: &str, status: u16) {
 #[tokio::test]
 async fn large_answers_leave_room_for_small_ones() {
     let server = Server::start_with(narrow());
-    let client = unread(&server, &large(300_000), 10).await;
-    until_answered(&server, &large(300_000), 503).await;
+    let client = unread(&server, LARGE, &large(300_000), 10).await;
+    until_answered(&server, LARGE, &large(300_000), 503).await;
     assert_eq!(server.ask(&Ask::json("Test_1.Large", &large(100_000))).await.status, 200);
     drop(client);
-    until_answered(&server, &large(300_000), 200).await;
+    until_answered(&server, LARGE, &large(300_000), 200).await;
+}
+
+#[tokio::test]
+async fn unread_reads_leave_room_for_what_puts_are_answered() {
+    let server = Server::start_with(narrow());
+    // The first ones fill what is for large answers, the others what is for those who only ask.
+    let mut clients = Vec::new();
+    for length in [300_000, 50_000, 5000] {
+        let mut client = Client::new(unread(&server, "Test_1.GetLarge", &large(length), 40).await);
+        take_heads(&mut client, 40).await;
+        clients.push(client);
+        assert_eq!(server.ask(&Ask::json("Test_1.GetLarge", &large(length))).await.status, 503, "{length}");
+    }
+    for length in [10, 5000, 100_000] {
+        assert_eq!(server.ask(&Ask::json(LARGE, &large(length))).await.status, 200, "{length}");
+    }
+    assert_eq!(server.ask(&Ask::json("Test_1.GetLarge", &large(10))).await.status, 200, "it is small");
+    drop(clients);
+    until_answered(&server, "Test_1.GetLarge", &large(300_000), 200).await;
 }
 
 #[tokio::test]
 async fn answers_share_what_memory_they_may_take() {
     let server = Server::start_with(narrow());
-    let client = unread(&server, &large(100_000), 20).await;
-    until_answered(&server, &large(10), 503).await;
+    let client = unread(&server, LARGE, &large(100_000), 20).await;
+    until_answered(&server, LARGE, &large(10), 503).await;
     drop(client);
-    until_answered(&server, &large(10), 200).await;
+    until_answered(&server, LARGE, &large(10), 200).await;
 }
 
 #[tokio::test]
 async fn answers_behind_a_closed_window_end_the_connection() {
     let server = Server::start_with(Settings { write_timeout: SHORT, ..settings() });
-    let mut client = unread(&server, &large(200_000), 1).await;
+    let mut client = unread(&server, LARGE, &large(200_000), 1).await;
     let mut received = Vec::new();
     // It may be a reset.
     let _ = timeout(AGES, client.read_to_end(&mut received)).await.expect("the server gives it up");
