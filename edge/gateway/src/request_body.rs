@@ -65,6 +65,7 @@ where
         pause: None,
         progress_at: Duration::ZERO,
         since_progress: 0,
+        reserved: 0,
     };
     let claimed = match content_length(head) {
         Some(length) if length > BODY_BYTES_MAX as u64 => {
@@ -74,11 +75,17 @@ where
         Some(length) => Some(length as usize),
         None => None,
     };
+    // Small ones find room beside large ones that are slow.
+    let is_small = claimed.is_some_and(|claimed| claimed <= BODY_BYTES_AT_ONCE);
+    let take = |share: &mut Share, more| match is_small {
+        true => share.take_small(more),
+        false => share.take_for_long(more),
+    };
 
     let first = match pieces.next().now_or_never() {
         Some(first) => first?,
         None => {
-            share.take_for_long(request_bytes(head))?;
+            take(&mut share, request_bytes(head))?;
             pieces.next().await?
         }
     };
@@ -105,7 +112,7 @@ where
             Err(BodyRefusal::TooLong)
         } else {
             // What is reserved counts, not what has come: the allocator gives each body other pages.
-            share.take_for_long(capacity - whole.capacity()).map_err(BodyRefusal::from)
+            take(&mut share, capacity - whole.capacity()).map_err(BodyRefusal::from)
         };
         if let Err(refusal) = refusal {
             // Nothing is kept while the rest is thrown away.
@@ -113,6 +120,7 @@ where
             pieces.drain(head).await;
             return Err(refusal);
         }
+        pieces.reserved = capacity;
         whole.reserve(capacity - whole.len());
         whole.extend_from_slice(&piece);
     }
@@ -153,6 +161,8 @@ struct Pieces<'a, B> {
     progress_at: Duration,
     /// What has come since then.
     since_progress: usize,
+    /// What is held for it.
+    reserved: usize,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
@@ -193,15 +203,17 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
         }
     }
 
-    /// Whether it comes fast enough.
+    /// Whether it comes fast enough: when it is crowded, so that all that is held for it would come within the timeout.
     fn look(&mut self) -> Result<(), BodyRefusal> {
         let step = self.timeout / CROWDED_HASTE;
-        if self.since_progress >= BODY_PROGRESS_BYTES {
+        let is_crowded = self.budget.is_crowded();
+        let part = if is_crowded { self.reserved / CROWDED_HASTE as usize } else { 0 };
+        if self.since_progress >= BODY_PROGRESS_BYTES.max(part) {
             (self.pause, self.since_progress) = (None, 0);
             return Ok(());
         }
         let waited = self.clock.monotonic().saturating_sub(self.progress_at);
-        if self.budget.is_crowded() {
+        if is_crowded {
             return Err(BodyRefusal::NoRoom);
         }
         if waited >= self.timeout {
@@ -385,10 +397,43 @@ mod tests {
     }
 
     #[test]
+    fn when_it_is_crowded_bodies_come_as_fast_as_much_is_held_for_them() {
+        for (step, goes) in [(BODY_PROGRESS_BYTES, true), (BODY_BYTES_MAX / 12 + 1, false)] {
+            collecting(Version::HTTP_11, Some(BODY_BYTES_MAX), |sender, clock, total, poll| {
+                send(&sender, BODY_BYTES_MAX / 4 + 1);
+                assert!(poll().is_none());
+                assert!(total.is_crowded());
+                clock.advance(Duration::from_millis(2500));
+                assert!(poll().is_none(), "much of it came at once");
+                send(&sender, step);
+                assert!(poll().is_none());
+                clock.advance(Duration::from_millis(2500));
+                let refusal = poll().map(|outcome| outcome.err());
+                assert_eq!(refusal, goes.then_some(Some(BodyRefusal::NoRoom)), "{step} bytes");
+            });
+        }
+    }
+
+    #[test]
+    fn a_small_body_that_waits_finds_room_beside_large_ones() {
+        collecting(Version::HTTP_11, Some(BODY_BYTES_AT_ONCE), |sender, _, total, poll| {
+            let mut others = total.share();
+            others.take_for_long(BUDGET_BYTES / 4 * 3).expect("so much may wait");
+            for _ in 0..4 {
+                assert!(poll().is_none());
+                send(&sender, BODY_BYTES_AT_ONCE / 4);
+            }
+            drop(sender);
+            assert!(poll().is_some_and(|outcome| outcome.is_ok()));
+        });
+    }
+
+    #[test]
     fn a_small_body_finds_room_beside_many_that_wait() {
         collecting(Version::HTTP_11, Some(5), |sender, _, total, poll| {
             let mut others = total.share();
             others.take_for_long(BUDGET_BYTES / 4 * 3).expect("so much may wait");
+            others.take_small(BUDGET_BYTES / 8).expect("and so much of small ones");
             sender.send(Bytes::from_static(b"piece")).expect("someone collects");
             assert!(poll().is_some_and(|outcome| outcome.is_ok()));
         });
