@@ -69,6 +69,11 @@ impl Share {
         self.take_up_to(self.budget.bytes_max_for_long(), more)
     }
 
+    /// Takes more, a little beyond [`Share::take_for_long`]: for what found no room there, until it is told so.
+    pub(crate) fn take_to_refuse(&mut self, more: usize) -> Result<(), Full> {
+        self.take_up_to(self.budget.bytes_max / 16 * 13, more)
+    }
+
     /// Takes more, of seven eighths of it: for what is small, but may be held for long all the same.
     pub(crate) fn take_small(&mut self, more: usize) -> Result<(), Full> {
         self.take_up_to(self.budget.bytes_max / 8 * 7, more)
@@ -78,6 +83,12 @@ impl Share {
     pub(crate) fn take_anyway(&mut self, more: usize) {
         self.budget.taken.fetch_add(more, Ordering::Relaxed);
         self.bytes += more;
+    }
+
+    /// Gives all of it back.
+    pub(crate) fn clear(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = 0;
     }
 
     fn take_up_to(&mut self, bytes_max: usize, more: usize) -> Result<(), Full> {
@@ -93,7 +104,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.clear();
     }
 }
 

@@ -69,8 +69,7 @@ where
     };
     let claimed = match content_length(head) {
         Some(length) if length > BODY_BYTES_MAX as u64 => {
-            pieces.drain(head).await;
-            return Err(BodyRefusal::TooLong);
+            return Err(pieces.refuse(head, share, BodyRefusal::TooLong).await);
         }
         Some(length) => Some(length as usize),
         None => None,
@@ -85,8 +84,13 @@ where
     let first = match pieces.next().now_or_never() {
         Some(first) => first?,
         None => {
-            take(&mut share, request_bytes(head))?;
-            pieces.next().await?
+            if take(&mut share, request_bytes(head)).is_err() {
+                return Err(pieces.refuse(head, share, BodyRefusal::NoRoom).await);
+            }
+            match pieces.next().await {
+                Ok(first) => first,
+                Err(refusal) => return Err(pieces.refuse(head, share, refusal).await),
+            }
         }
     };
     let Some(first) = first else {
@@ -98,13 +102,18 @@ where
         let piece = match only.take() {
             // All of it, where the client said how much comes.
             Some(first) if claimed == Some(first.len()) => {
+                // All has come: there is nothing to throw away.
                 share.take(first.len())?;
                 return Ok(RequestBody { bytes: first, share });
             }
             Some(first) => first,
-            None => match pieces.next().await? {
-                Some(piece) => piece,
-                None => return Ok(RequestBody { bytes: whole.freeze(), share }),
+            None => match pieces.next().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Ok(RequestBody { bytes: whole.freeze(), share }),
+                Err(refusal) => {
+                    drop(whole);
+                    return Err(pieces.refuse(head, share, refusal).await);
+                }
             },
         };
         let capacity = capacity_for(&whole, piece.len(), claimed);
@@ -115,10 +124,8 @@ where
             take(&mut share, capacity - whole.capacity()).map_err(BodyRefusal::from)
         };
         if let Err(refusal) = refusal {
-            // Nothing is kept while the rest is thrown away.
-            drop((whole, share));
-            pieces.drain(head).await;
-            return Err(refusal);
+            drop(whole);
+            return Err(pieces.refuse(head, share, refusal).await);
         }
         pieces.reserved = capacity;
         whole.reserve(capacity - whole.len());
@@ -213,6 +220,7 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
             return Ok(());
         }
         let waited = self.clock.monotonic().saturating_sub(self.progress_at);
+        self.pause = None;
         if is_crowded {
             return Err(BodyRefusal::NoRoom);
         }
@@ -226,17 +234,26 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
     /// Throws the rest away, within bounds, so that a client that sends all before it reads gets its answer
     /// instead of a broken connection. One that asked first is told now. In HTTP/2 too, although a stream can be
     /// reset there after its answer: Node.js and curl then lose the answer, and Node.js waits for it for ever.
-    async fn drain(mut self, head: &Parts) {
-        if head.headers.contains_key(EXPECT) {
-            return;
+    ///
+    /// Meanwhile the head is held, and nothing else. Where there is no room for that either, the client is told now.
+    async fn refuse(mut self, head: &Parts, mut share: Share, refusal: BodyRefusal) -> BodyRefusal {
+        let is_over = matches!(refusal, BodyRefusal::TooSlow | BodyRefusal::Broken);
+        if is_over || head.headers.contains_key(EXPECT) {
+            return refusal;
         }
+        share.clear();
+        if share.take_to_refuse(request_bytes(head)).is_err() {
+            return refusal;
+        }
+        (self.since_progress, self.reserved) = (0, 0);
         let mut drained = 0;
         while let Ok(Some(piece)) = self.next().await {
             drained += piece.len();
             if drained > DRAINED_BYTES_MAX {
-                return;
+                break;
             }
         }
+        refusal
     }
 }
 
@@ -375,7 +392,8 @@ mod tests {
             others.take_anyway(BUDGET_BYTES / 4 * 3 - 10);
             send(&sender, 11);
             assert!(poll().is_none());
-            assert_eq!(total.taken(), BUDGET_BYTES / 4 * 3 - 10, "nothing is kept of it");
+            let kept = total.taken() - (BUDGET_BYTES / 4 * 3 - 10);
+            assert_eq!(kept, REQUEST_BYTES, "nothing but the head");
             send(&sender, 1000);
             drop(sender);
             assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
@@ -392,7 +410,10 @@ mod tests {
             let mut others = total.share();
             others.take_anyway(BUDGET_BYTES / 2);
             clock.advance(Duration::from_secs(3));
-            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
+            assert!(poll().is_none());
+            assert_eq!(total.taken(), BUDGET_BYTES / 2 + REQUEST_BYTES, "what comes is thrown away");
+            clock.advance(Duration::from_secs(3));
+            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)), "nothing came");
         });
     }
 
@@ -408,8 +429,11 @@ mod tests {
                 send(&sender, step);
                 assert!(poll().is_none());
                 clock.advance(Duration::from_millis(2500));
+                assert!(poll().is_none());
+                assert_eq!(total.taken() < BODY_BYTES_MAX, goes, "{step} bytes");
+                drop(sender);
                 let refusal = poll().map(|outcome| outcome.err());
-                assert_eq!(refusal, goes.then_some(Some(BodyRefusal::NoRoom)), "{step} bytes");
+                assert_eq!(refusal, Some(goes.then_some(BodyRefusal::NoRoom)), "{step} bytes");
             });
         }
     }
@@ -454,9 +478,25 @@ mod tests {
             assert!(poll().is_none());
             assert!(total.taken() >= 1800 * 72, "{} bytes", total.taken());
         });
-        collecting(Version::HTTP_2, None, |_sender, _, total, poll| {
+    }
+
+    #[test]
+    fn a_request_that_finds_no_room_to_wait_is_told_when_its_body_is_thrown_away() {
+        collecting(Version::HTTP_2, None, |sender, _, total, poll| {
             let mut others = total.share();
             others.take_anyway(BUDGET_BYTES / 4 * 3);
+            for _ in 0..3 {
+                assert!(poll().is_none());
+                assert_eq!(total.taken(), BUDGET_BYTES / 4 * 3 + REQUEST_BYTES, "nothing but the head");
+                send(&sender, BODY_BYTES_MAX / 2);
+            }
+            drop(sender);
+            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
+        });
+        // Where so many are being told already, at once.
+        collecting(Version::HTTP_2, None, |_sender, _, total, poll| {
+            let mut others = total.share();
+            others.take_anyway(BUDGET_BYTES / 16 * 13);
             assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
         });
     }
