@@ -23,6 +23,13 @@ pub struct Operation {
     pub available: bool,
 }
 
+impl Operation {
+    /// Whether a call may change something, by AWS's names: then its answer must go out.
+    pub fn may_change(&self) -> bool {
+        !["Get", "List", "Describe"].iter().any(|verb| self.name.starts_with(verb))
+    }
+}
+
 /// What an operation answers that the model has and the program does not have yet.
 pub fn not_available(operation: &str) -> Failure {
     let message = format!("{operation} is known but not available in Thalweg {}", env!("CARGO_PKG_VERSION"));

@@ -18,8 +18,26 @@ pub(crate) struct Activity {
     pub(crate) blocked: AtomicBool,
     requests: AtomicU64,
     in_flight: AtomicUsize,
-    /// Large answers that the client has not taken whole.
-    unread: AtomicUsize,
+    /// Answers that are counted.
+    counted: Answers,
+    /// Those that are not: small ones, and events.
+    others: Answers,
+}
+
+/// What the client has not taken of its answers, and what it has.
+#[derive(Debug, Default)]
+struct Answers {
+    unread_bytes: AtomicUsize,
+    taken_bytes: AtomicU64,
+}
+
+impl Answers {
+    fn snapshot(&self) -> Seen {
+        Seen {
+            unread_bytes: self.unread_bytes.load(Ordering::Relaxed) as u64,
+            taken_bytes: self.taken_bytes.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Activity {
@@ -48,7 +66,8 @@ impl Activity {
             blocked: self.blocked.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
             in_flight: self.in_flight.load(Ordering::Relaxed),
-            unread: self.unread.load(Ordering::Relaxed),
+            counted: self.counted.snapshot(),
+            others: self.others.snapshot(),
         }
     }
 }
@@ -63,20 +82,45 @@ impl Drop for InFlight {
 }
 
 impl InFlight {
-    /// Its answer is large, and unread until the guard is dropped.
-    pub(crate) fn unread(&self) -> Unread {
-        self.0.unread.fetch_add(1, Ordering::Relaxed);
-        Unread(Arc::clone(&self.0))
+    /// So many bytes of its answer are unread until they are taken, or the guard is dropped.
+    pub(crate) fn unread(&self, bytes: usize, is_counted: bool) -> Unread {
+        let unread = Unread { activity: Arc::clone(&self.0), is_counted, bytes };
+        unread.answers().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
+        unread
     }
 }
 
-/// A large answer that is not taken whole.
-pub(crate) struct Unread(Arc<Activity>);
+/// A part of an answer that is not taken whole.
+pub(crate) struct Unread {
+    activity: Arc<Activity>,
+    is_counted: bool,
+    bytes: usize,
+}
+
+impl Unread {
+    fn answers(&self) -> &Answers {
+        if self.is_counted { &self.activity.counted } else { &self.activity.others }
+    }
+
+    /// The connection took so many of its bytes.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.answers().unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.answers().taken_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        self.0.unread.fetch_sub(1, Ordering::Relaxed);
+        self.answers().unread_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
+}
+
+/// What was seen of [`Answers`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    unread_bytes: u64,
+    taken_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,7 +130,34 @@ struct Snapshot {
     blocked: bool,
     requests: u64,
     in_flight: usize,
-    unread: usize,
+    counted: Seen,
+    others: Seen,
+}
+
+/// Whether answers are taken.
+#[derive(Debug, Default)]
+struct Taking {
+    /// Since when they are taken too slowly, and what was seen then.
+    since: Option<(Duration, Seen)>,
+}
+
+impl Taking {
+    /// Whether too little was taken for as long as `timeout`, or a part of it in haste: then as much as takes all of it away
+    /// within `timeout`. What else is written is no progress: answers to pings.
+    fn is_too_slow(&mut self, seen: Seen, now: Duration, timeout: Duration, haste: u32) -> bool {
+        if seen.unread_bytes == 0 {
+            self.since = None;
+            return false;
+        }
+        let (since, before) = *self.since.get_or_insert((now, seen));
+        let part = if haste == 1 { 0 } else { before.unread_bytes / u64::from(haste) };
+        let enough = before.unread_bytes.min(ANSWER_PROGRESS_BYTES.max(part));
+        if seen.taken_bytes - before.taken_bytes >= enough {
+            self.since = None;
+            return false;
+        }
+        now.saturating_sub(since) >= timeout / haste
+    }
 }
 
 /// What to do with a connection.
@@ -115,8 +186,8 @@ pub(crate) struct Watch {
     read_before_idle: u64,
     head_since: Option<Duration>,
     blocked_since: Option<Duration>,
-    /// Since when large answers are taken too slowly, and what had been written by then.
-    unread_since: Option<(Duration, u64)>,
+    /// Of answers that are counted, and of the others.
+    taking: (Taking, Taking),
     finishing_since: Option<Duration>,
     before: Snapshot,
 }
@@ -132,7 +203,7 @@ impl Watch {
             read_before_idle: 0,
             head_since: None,
             blocked_since: None,
-            unread_since: None,
+            taking: Default::default(),
             finishing_since: None,
             before: Snapshot::default(),
         }
@@ -158,12 +229,11 @@ impl Watch {
     }
 
     fn judge(&mut self, seen: Snapshot, now: Duration, is_crowded: bool) -> Verdict {
-        // In HTTP/2 nothing is blocked where only a window is closed.
-        let (since, written) = *self.unread_since.get_or_insert((now, seen.bytes_written));
+        // In HTTP/2 nothing is blocked where only a window is closed. Haste only makes room where what is unread is counted.
         let haste = if is_crowded { CROWDED_HASTE } else { 1 };
-        if seen.unread == 0 || seen.bytes_written - written >= ANSWER_PROGRESS_BYTES {
-            self.unread_since = None;
-        } else if now.saturating_sub(since) >= self.write_timeout / haste {
+        let counted_slow = self.taking.0.is_too_slow(seen.counted, now, self.write_timeout, haste);
+        let others_slow = self.taking.1.is_too_slow(seen.others, now, self.write_timeout, 1);
+        if counted_slow || others_slow {
             return Verdict::Drop("the client does not take its answers");
         }
 
@@ -282,18 +352,50 @@ mod tests {
         for (is_crowded, seconds) in [(false, 20), (true, 2)] {
             let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
             watch.is_http2();
-            let unread = activity.begin().unread();
+            let mut unread = activity.begin().unread(100_000, true);
             let mut look = |second| watch.look(&activity, Duration::from_secs(second), is_crowded);
             assert_eq!(look(100), KEEP);
-            activity.bytes_written.fetch_add(ANSWER_PROGRESS_BYTES, Ordering::Relaxed);
+            unread.take(ANSWER_PROGRESS_BYTES as usize);
             assert_eq!(look(101), KEEP, "it takes some");
             assert_eq!(look(102), KEEP);
-            activity.bytes_written.fetch_add(17, Ordering::Relaxed);
+            activity.bytes_written.fetch_add(20_000, Ordering::Relaxed);
+            unread.take(17);
             assert_eq!(look(101 + seconds), KEEP);
             assert!(is_dropped(look(102 + seconds)), "answers to pings are no progress");
             drop(unread);
             assert_eq!(look(103 + seconds), KEEP);
         }
+    }
+
+    #[test]
+    fn when_it_is_crowded_answers_are_taken_as_fast_as_much_of_them_is_unread() {
+        const LARGE: usize = 12 * 1024 * 1024;
+        for (is_crowded, taken, goes) in
+            [(true, LARGE / 12 - 1, true), (true, LARGE / 12, false), (false, 16 * 1024, false)]
+        {
+            let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+            let mut unread = activity.begin().unread(LARGE, true);
+            let mut look = |second| watch.look(&activity, Duration::from_secs(second), is_crowded);
+            assert_eq!(look(100), KEEP);
+            unread.take(taken);
+            assert_eq!(look(101), KEEP);
+            assert_eq!(is_dropped(look(102)), goes, "{taken} bytes");
+        }
+    }
+
+    #[test]
+    fn small_answers_behind_a_closed_window_are_dropped_in_their_time() {
+        let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+        watch.is_http2();
+        let mut look = |second| watch.look(&activity, Duration::from_secs(second), true);
+        let mut unread = activity.begin().unread(100, false);
+        assert_eq!(look(100), KEEP);
+        unread.take(100);
+        drop(unread);
+        let _other = activity.begin().unread(100, false);
+        assert_eq!((look(119), look(120)), (KEEP, KEEP), "all that was unread at first is taken");
+        assert_eq!(look(139), KEEP);
+        assert!(is_dropped(look(140)));
     }
 
     #[test]

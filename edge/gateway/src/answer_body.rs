@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use thalweg_api::{ANSWER_BYTES_LARGE, BoxFuture, EventStream};
 use thalweg_wire::event_stream;
@@ -19,10 +19,13 @@ use crate::settings::ANSWER_BYTES_COUNTED;
 /// A body, and the request that it ends.
 pub(crate) struct AnswerBody {
     content: Content,
-    /// What it takes of the memory for answers.
+    /// What it takes of the memory for answers, until its last byte is gone.
     share: Option<Share>,
+    /// Of all of it, where that is watched.
+    unread: Option<Unread>,
     /// The request is in flight until its body is gone.
-    _in_flight: Option<InFlight>,
+    in_flight: Option<InFlight>,
+    is_http2: bool,
 }
 
 enum Content {
@@ -42,69 +45,95 @@ enum Content {
 
 impl AnswerBody {
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        AnswerBody { content: Content::Whole(bytes), share: None, _in_flight: None }
+        Self::of(Content::Whole(bytes))
     }
 
     pub(crate) fn events(stream: EventStream, draining: BoxFuture<'static, ()>) -> Self {
-        let content = Content::Events { stream, is_ahead: false, draining };
-        AnswerBody { content, share: None, _in_flight: None }
+        Self::of(Content::Events { stream, is_ahead: false, draining })
     }
 
-    /// Takes its share of the memory for answers. Event streams hold an event at a time.
+    fn of(content: Content) -> Self {
+        AnswerBody { content, share: None, unread: None, in_flight: None, is_http2: false }
+    }
+
+    /// Takes its share of the memory for answers. Event streams hold an event at a time. Who only asks leaves room to those
+    /// who changed something, whose answers must go out.
     ///
     /// # Errors
     /// There is no room, and it must be thrown away.
-    pub(crate) fn count(&mut self, budget: &Arc<Budget>) -> Result<(), Full> {
+    pub(crate) fn count(&mut self, budget: &Arc<Budget>, has_changed: bool) -> Result<(), Full> {
         let Content::Whole(bytes) = &self.content else { return Ok(()) };
         if bytes.len() < ANSWER_BYTES_COUNTED {
             return Ok(());
         }
         let mut share = budget.share();
-        if bytes.len() < ANSWER_BYTES_LARGE {
-            share.take_anyway(bytes.len());
-        } else {
-            share.take_for_long(bytes.len())?;
+        match bytes.len() {
+            ANSWER_BYTES_LARGE.. => share.take_for_long(bytes.len())?,
+            _ if has_changed => share.take_anyway(bytes.len()),
+            _ => share.take_small(bytes.len())?,
         }
         self.share = Some(share);
         Ok(())
     }
 
-    /// Keeps the request in flight until this body is gone, and its share taken until its last byte is.
-    pub(crate) fn until_gone(mut self, in_flight: InFlight) -> Self {
-        if let (Content::Whole(bytes), Some(share)) = (&mut self.content, self.share.take()) {
-            let held = Held { bytes: std::mem::take(bytes), _share: share, _unread: in_flight.unread() };
-            *bytes = Bytes::from_owner(held);
+    /// Keeps the request in flight until this body is gone. What is counted is unread until its last byte is taken; in
+    /// HTTP/2, where a window may be closed and nothing blocked, everything is.
+    pub(crate) fn until_gone(mut self, in_flight: InFlight, is_http2: bool) -> Self {
+        if let Content::Whole(bytes) = &self.content
+            && (is_http2 || self.share.is_some())
+        {
+            self.unread = Some(in_flight.unread(bytes.len(), self.share.is_some()));
         }
-        self._in_flight = Some(in_flight);
+        self.in_flight = Some(in_flight);
+        self.is_http2 = is_http2;
         self
+    }
+
+    /// A frame of an event stream.
+    fn event(&self, bytes: Bytes) -> Frame<Piece> {
+        let in_flight = self.in_flight.as_ref().filter(|_| self.is_http2);
+        let unread = in_flight.map(|in_flight| in_flight.unread(bytes.len(), false));
+        Frame::data(Piece { bytes, unread, _share: None })
     }
 }
 
-/// An answer's bytes, and what ends with the last of them: where they are, only HTTP knows.
-struct Held {
+/// A piece of an answer, and what ends with its last byte: where that is, only HTTP knows.
+pub(crate) struct Piece {
     bytes: Bytes,
-    _share: Share,
-    _unread: Unread,
+    unread: Option<Unread>,
+    _share: Option<Share>,
 }
 
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
         &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(unread) = &mut self.unread {
+            unread.take(count);
+        }
     }
 }
 
 impl Body for AnswerBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
         let next = match &mut self.content {
             Content::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
-                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
+                let piece = Piece { bytes, unread: self.unread.take(), _share: self.share.take() };
+                return Poll::Ready(piece.has_remaining().then(|| Ok(Frame::data(piece))));
             }
             Content::Ended => return Poll::Ready(None),
             Content::Events { is_ahead, .. } if *is_ahead => {
@@ -125,7 +154,7 @@ impl Body for AnswerBody {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(Some(events))) => {
                         *is_ahead = true;
-                        return Poll::Ready(Some(Ok(Frame::data(events))));
+                        return Poll::Ready(Some(Ok(self.event(events))));
                     }
                     Ok(Poll::Ready(None)) => None,
                     Err(_) => {
@@ -139,7 +168,7 @@ impl Body for AnswerBody {
         };
         // Dropped now rather than with the body: its subscription is over.
         self.content = Content::Ended;
-        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+        Poll::Ready(next.map(|bytes| Ok(self.event(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -175,7 +204,7 @@ mod tests {
         let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));
         for (number, event) in events.into_iter().enumerate() {
             let Poll::Ready(Some(Ok(frame))) = poll() else { panic!("an event is there") };
-            assert_eq!(frame.into_data().ok(), Some(event));
+            assert_eq!(frame.into_data().ok().map(|piece| piece.bytes), Some(event));
             assert!(poll().is_pending());
             assert_eq!(wakes.get(), number + 1, "it goes on by itself");
         }

@@ -69,10 +69,26 @@ impl Share {
         self.take_up_to(self.budget.bytes_max_for_long(), more)
     }
 
+    /// Takes more, a little beyond [`Share::take_for_long`]: for what found no room there, until it is told so.
+    pub(crate) fn take_to_refuse(&mut self, more: usize) -> Result<(), Full> {
+        self.take_up_to(self.budget.bytes_max / 16 * 13, more)
+    }
+
+    /// Takes more, of seven eighths of it: for what is small, but may be held for long all the same.
+    pub(crate) fn take_small(&mut self, more: usize) -> Result<(), Full> {
+        self.take_up_to(self.budget.bytes_max / 8 * 7, more)
+    }
+
     /// Takes more, whether there is room or not.
     pub(crate) fn take_anyway(&mut self, more: usize) {
         self.budget.taken.fetch_add(more, Ordering::Relaxed);
         self.bytes += more;
+    }
+
+    /// Gives all of it back.
+    pub(crate) fn clear(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = 0;
     }
 
     fn take_up_to(&mut self, bytes_max: usize, more: usize) -> Result<(), Full> {
@@ -88,7 +104,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.clear();
     }
 }
 
@@ -97,16 +113,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_for_long_leaves_a_quarter_to_others() {
+    fn what_is_held_for_long_leaves_a_quarter_to_others_and_half_of_that_if_it_is_small() {
         let budget = Budget::new(1000);
-        let (mut long, mut short) = (budget.share(), budget.share());
+        let (mut long, mut small, mut short) = (budget.share(), budget.share(), budget.share());
         assert_eq!(long.take_for_long(751), Err(Full));
         assert_eq!((long.take_for_long(750), long.take_for_long(1)), (Ok(()), Err(Full)));
-        assert_eq!((short.take(250), short.take(1)), (Ok(()), Err(Full)));
+        assert_eq!((small.take_small(125), small.take_small(1)), (Ok(()), Err(Full)));
+        assert_eq!((short.take(125), short.take(1)), (Ok(()), Err(Full)));
         assert!(budget.is_full() && budget.is_crowded());
         short.take_anyway(10);
         assert_eq!(budget.taken(), 1010);
-        drop((long, short));
+        drop((long, small, short));
         assert_eq!(budget.taken(), 0);
     }
 

@@ -55,7 +55,9 @@ impl Gateway {
             let in_flight = activity.begin();
             async move {
                 let response = pipeline::answer(&shared, request).await;
-                Ok::<_, Infallible>(response.map(|body| body.until_gone(in_flight)))
+                Ok::<_, Infallible>(
+                    response.map(|body| body.until_gone(in_flight, version == Version::Http2)),
+                )
             }
         });
         match version {

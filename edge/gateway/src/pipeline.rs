@@ -28,6 +28,7 @@ use crate::gateway::{LiveGuard, Phase, Shared};
 use crate::request_body;
 use crate::request_id::RequestId;
 use crate::response::{self, Outcome};
+use crate::settings::HEADERS_MAX;
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const SERIALIZATION: &str = "SerializationException";
@@ -62,8 +63,9 @@ where
     let (head, body) = request.into_parts();
     let id = shared.ids.next();
     let outcome = decide(shared, &head, body, id).await;
+    let has_changed = matches!(outcome, Outcome::Success { has_changed: true, .. });
     let mut response = response::build(shared, head, id, outcome);
-    match response.body_mut().count(&shared.answers) {
+    match response.body_mut().count(&shared.answers, has_changed) {
         Ok(()) => response,
         Err(Full) => response::without_room(response),
     }
@@ -74,6 +76,10 @@ async fn decide<B>(shared: &Arc<Shared>, head: &Parts, body: B, id: RequestId) -
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    // As hyper does in HTTP/1.1. The body is not taken in: meanwhile the head would be held.
+    if head.headers.len() > HEADERS_MAX {
+        return Outcome::TooManyFields;
+    }
     if let Some(health) = health(shared, head) {
         return health;
     }
@@ -88,7 +94,7 @@ where
         Ok(body) => body,
         Err(refusal) => return Outcome::NoBody(refusal),
     };
-    // Before the call: it may change something, and its answer must go out then.
+    // Before the call: it may change something, and its answer must go out then. Only such answers fill it up.
     if shared.answers.is_full() {
         return Outcome::NoRoom;
     }
@@ -110,13 +116,14 @@ where
     let room = Arc::clone(&shared.answers) as Arc<dyn Room>;
     let call = Call { request_id: id.as_str().to_owned(), protocol, room };
     let malformed = authorization::failure(head);
+    let has_changed = matches!(&target, Target::Known(_, operation) if operation.may_change());
     let outcome = ToItsEnd::new(shared, id, async move {
         let outcome = operate(call, target, malformed, body.bytes).await;
         drop(body.share);
         outcome
     });
     match outcome.await {
-        Ok(answer) => Outcome::Success(protocol, answer),
+        Ok(answer) => Outcome::Success { protocol, answer, has_changed },
         Err(failure) => Outcome::Failure(protocol, failure),
     }
 }

@@ -15,7 +15,7 @@ use crate::Settings;
 use crate::budget::{Budget, Full, Share};
 use crate::settings::{
     BODY_BYTES_AT_ONCE, BODY_BYTES_MAX, BODY_GROWTH, BODY_PROGRESS_BYTES, CROWDED_HASTE, DRAINED_BYTES_MAX,
-    REQUEST_BYTES,
+    FIELD_BYTES, REQUEST_BYTES,
 };
 
 /// Why there is no body.
@@ -65,21 +65,32 @@ where
         pause: None,
         progress_at: Duration::ZERO,
         since_progress: 0,
+        reserved: 0,
     };
     let claimed = match content_length(head) {
         Some(length) if length > BODY_BYTES_MAX as u64 => {
-            pieces.drain(head).await;
-            return Err(BodyRefusal::TooLong);
+            return Err(pieces.refuse(head, share, BodyRefusal::TooLong).await);
         }
         Some(length) => Some(length as usize),
         None => None,
+    };
+    // Small ones find room beside large ones that are slow.
+    let is_small = claimed.is_some_and(|claimed| claimed <= BODY_BYTES_AT_ONCE);
+    let take = |share: &mut Share, more| match is_small {
+        true => share.take_small(more),
+        false => share.take_for_long(more),
     };
 
     let first = match pieces.next().now_or_never() {
         Some(first) => first?,
         None => {
-            share.take_for_long(request_bytes(head))?;
-            pieces.next().await?
+            if take(&mut share, request_bytes(head)).is_err() {
+                return Err(pieces.refuse(head, share, BodyRefusal::NoRoom).await);
+            }
+            match pieces.next().await {
+                Ok(first) => first,
+                Err(refusal) => return Err(pieces.refuse(head, share, refusal).await),
+            }
         }
     };
     let Some(first) = first else {
@@ -91,13 +102,18 @@ where
         let piece = match only.take() {
             // All of it, where the client said how much comes.
             Some(first) if claimed == Some(first.len()) => {
+                // All has come: there is nothing to throw away.
                 share.take(first.len())?;
                 return Ok(RequestBody { bytes: first, share });
             }
             Some(first) => first,
-            None => match pieces.next().await? {
-                Some(piece) => piece,
-                None => return Ok(RequestBody { bytes: whole.freeze(), share }),
+            None => match pieces.next().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Ok(RequestBody { bytes: whole.freeze(), share }),
+                Err(refusal) => {
+                    drop(whole);
+                    return Err(pieces.refuse(head, share, refusal).await);
+                }
             },
         };
         let capacity = capacity_for(&whole, piece.len(), claimed);
@@ -105,14 +121,13 @@ where
             Err(BodyRefusal::TooLong)
         } else {
             // What is reserved counts, not what has come: the allocator gives each body other pages.
-            share.take_for_long(capacity - whole.capacity()).map_err(BodyRefusal::from)
+            take(&mut share, capacity - whole.capacity()).map_err(BodyRefusal::from)
         };
         if let Err(refusal) = refusal {
-            // Nothing is kept while the rest is thrown away.
-            drop((whole, share));
-            pieces.drain(head).await;
-            return Err(refusal);
+            drop(whole);
+            return Err(pieces.refuse(head, share, refusal).await);
         }
+        pieces.reserved = capacity;
         whole.reserve(capacity - whole.len());
         whole.extend_from_slice(&piece);
     }
@@ -133,7 +148,7 @@ fn capacity_for(whole: &BytesMut, more: usize, claimed: Option<usize>) -> usize 
 
 /// What a request takes that waits for its body.
 fn request_bytes(head: &Parts) -> usize {
-    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    let fields = head.headers.iter().map(|(name, value)| FIELD_BYTES + name.as_str().len() + value.len());
     REQUEST_BYTES + fields.sum::<usize>()
 }
 
@@ -153,6 +168,8 @@ struct Pieces<'a, B> {
     progress_at: Duration,
     /// What has come since then.
     since_progress: usize,
+    /// What is held for it.
+    reserved: usize,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
@@ -193,15 +210,18 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
         }
     }
 
-    /// Whether it comes fast enough.
+    /// Whether it comes fast enough: when it is crowded, so that all that is held for it would come within the timeout.
     fn look(&mut self) -> Result<(), BodyRefusal> {
         let step = self.timeout / CROWDED_HASTE;
-        if self.since_progress >= BODY_PROGRESS_BYTES {
+        let is_crowded = self.budget.is_crowded();
+        let part = if is_crowded { self.reserved / CROWDED_HASTE as usize } else { 0 };
+        if self.since_progress >= BODY_PROGRESS_BYTES.max(part) {
             (self.pause, self.since_progress) = (None, 0);
             return Ok(());
         }
         let waited = self.clock.monotonic().saturating_sub(self.progress_at);
-        if self.budget.is_crowded() {
+        self.pause = None;
+        if is_crowded {
             return Err(BodyRefusal::NoRoom);
         }
         if waited >= self.timeout {
@@ -214,17 +234,26 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
     /// Throws the rest away, within bounds, so that a client that sends all before it reads gets its answer
     /// instead of a broken connection. One that asked first is told now. In HTTP/2 too, although a stream can be
     /// reset there after its answer: Node.js and curl then lose the answer, and Node.js waits for it for ever.
-    async fn drain(mut self, head: &Parts) {
-        if head.headers.contains_key(EXPECT) {
-            return;
+    ///
+    /// Meanwhile the head is held, and nothing else. Where there is no room for that either, the client is told now.
+    async fn refuse(mut self, head: &Parts, mut share: Share, refusal: BodyRefusal) -> BodyRefusal {
+        let is_over = matches!(refusal, BodyRefusal::TooSlow | BodyRefusal::Broken);
+        if is_over || head.headers.contains_key(EXPECT) {
+            return refusal;
         }
+        share.clear();
+        if share.take_to_refuse(request_bytes(head)).is_err() {
+            return refusal;
+        }
+        (self.since_progress, self.reserved) = (0, 0);
         let mut drained = 0;
         while let Ok(Some(piece)) = self.next().await {
             drained += piece.len();
             if drained > DRAINED_BYTES_MAX {
-                return;
+                break;
             }
         }
+        refusal
     }
 }
 
@@ -277,6 +306,18 @@ mod tests {
         if let Some(claimed) = claimed {
             request = request.header(CONTENT_LENGTH, claimed);
         }
+        collecting_for(request, test);
+    }
+
+    fn collecting_for(
+        request: http::request::Builder,
+        test: impl FnOnce(
+            UnboundedSender<Bytes>,
+            &ManualClock,
+            &Arc<Budget>,
+            &mut dyn FnMut() -> Option<Collected>,
+        ),
+    ) {
         let (head, ()) = request.body(()).expect("well formed").into_parts();
         let settings = Settings { body_timeout: Duration::from_secs(30), ..Settings::default() };
         let clock = ManualClock::new(Timestamp::ZERO);
@@ -351,7 +392,8 @@ mod tests {
             others.take_anyway(BUDGET_BYTES / 4 * 3 - 10);
             send(&sender, 11);
             assert!(poll().is_none());
-            assert_eq!(total.taken(), BUDGET_BYTES / 4 * 3 - 10, "nothing is kept of it");
+            let kept = total.taken() - (BUDGET_BYTES / 4 * 3 - 10);
+            assert_eq!(kept, REQUEST_BYTES, "nothing but the head");
             send(&sender, 1000);
             drop(sender);
             assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
@@ -368,7 +410,45 @@ mod tests {
             let mut others = total.share();
             others.take_anyway(BUDGET_BYTES / 2);
             clock.advance(Duration::from_secs(3));
-            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
+            assert!(poll().is_none());
+            assert_eq!(total.taken(), BUDGET_BYTES / 2 + REQUEST_BYTES, "what comes is thrown away");
+            clock.advance(Duration::from_secs(3));
+            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)), "nothing came");
+        });
+    }
+
+    #[test]
+    fn when_it_is_crowded_bodies_come_as_fast_as_much_is_held_for_them() {
+        for (step, goes) in [(BODY_PROGRESS_BYTES, true), (BODY_BYTES_MAX / 12 + 1, false)] {
+            collecting(Version::HTTP_11, Some(BODY_BYTES_MAX), |sender, clock, total, poll| {
+                send(&sender, BODY_BYTES_MAX / 4 + 1);
+                assert!(poll().is_none());
+                assert!(total.is_crowded());
+                clock.advance(Duration::from_millis(2500));
+                assert!(poll().is_none(), "much of it came at once");
+                send(&sender, step);
+                assert!(poll().is_none());
+                clock.advance(Duration::from_millis(2500));
+                assert!(poll().is_none());
+                assert_eq!(total.taken() < BODY_BYTES_MAX, goes, "{step} bytes");
+                drop(sender);
+                let refusal = poll().map(|outcome| outcome.err());
+                assert_eq!(refusal, Some(goes.then_some(BodyRefusal::NoRoom)), "{step} bytes");
+            });
+        }
+    }
+
+    #[test]
+    fn a_small_body_that_waits_finds_room_beside_large_ones() {
+        collecting(Version::HTTP_11, Some(BODY_BYTES_AT_ONCE), |sender, _, total, poll| {
+            let mut others = total.share();
+            others.take_for_long(BUDGET_BYTES / 4 * 3).expect("so much may wait");
+            for _ in 0..4 {
+                assert!(poll().is_none());
+                send(&sender, BODY_BYTES_AT_ONCE / 4);
+            }
+            drop(sender);
+            assert!(poll().is_some_and(|outcome| outcome.is_ok()));
         });
     }
 
@@ -377,6 +457,7 @@ mod tests {
         collecting(Version::HTTP_11, Some(5), |sender, _, total, poll| {
             let mut others = total.share();
             others.take_for_long(BUDGET_BYTES / 4 * 3).expect("so much may wait");
+            others.take_small(BUDGET_BYTES / 8).expect("and so much of small ones");
             sender.send(Bytes::from_static(b"piece")).expect("someone collects");
             assert!(poll().is_some_and(|outcome| outcome.is_ok()));
         });
@@ -391,9 +472,31 @@ mod tests {
             drop(poll().expect("it has ended"));
             assert_eq!(total.taken(), 0);
         });
-        collecting(Version::HTTP_2, None, |_sender, _, total, poll| {
+        // Values of one name that are as short as can be.
+        let many = (0..1800).fold(Request::builder(), |request, _| request.header("x", ""));
+        collecting_for(many, |_sender, _, total, poll| {
+            assert!(poll().is_none());
+            assert!(total.taken() >= 1800 * 72, "{} bytes", total.taken());
+        });
+    }
+
+    #[test]
+    fn a_request_that_finds_no_room_to_wait_is_told_when_its_body_is_thrown_away() {
+        collecting(Version::HTTP_2, None, |sender, _, total, poll| {
             let mut others = total.share();
             others.take_anyway(BUDGET_BYTES / 4 * 3);
+            for _ in 0..3 {
+                assert!(poll().is_none());
+                assert_eq!(total.taken(), BUDGET_BYTES / 4 * 3 + REQUEST_BYTES, "nothing but the head");
+                send(&sender, BODY_BYTES_MAX / 2);
+            }
+            drop(sender);
+            assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
+        });
+        // Where so many are being told already, at once.
+        collecting(Version::HTTP_2, None, |_sender, _, total, poll| {
+            let mut others = total.share();
+            others.take_anyway(BUDGET_BYTES / 16 * 13);
             assert_eq!(poll().map(|outcome| outcome.err()), Some(Some(BodyRefusal::NoRoom)));
         });
     }

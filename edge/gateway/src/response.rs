@@ -32,7 +32,14 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 /// What the pipeline decided.
 pub(crate) enum Outcome {
     /// An operation's answer.
-    Success(Protocol, Answer),
+    Success {
+        /// In which it is encoded.
+        protocol: Protocol,
+        /// The answer.
+        answer: Answer,
+        /// Whether the operation may have changed something.
+        has_changed: bool,
+    },
     /// An error in the request's protocol.
     Failure(Protocol, Failure),
     /// An error before a protocol was known, in XML.
@@ -49,6 +56,8 @@ pub(crate) enum Outcome {
         /// All of the body.
         body: &'static str,
     },
+    /// The head has more fields than a request may have.
+    TooManyFields,
     /// The body was not taken in.
     NoBody(BodyRefusal),
     /// There is no room for another answer.
@@ -72,10 +81,10 @@ pub(crate) fn build(
     outcome: Outcome,
 ) -> Response<AnswerBody> {
     let (status, content_type, body) = match outcome {
-        Outcome::Success(protocol, Answer::Encoded(bytes)) => {
+        Outcome::Success { protocol, answer: Answer::Encoded(bytes), .. } => {
             (StatusCode::OK, Some(protocol.content_type()), AnswerBody::whole(bytes))
         }
-        Outcome::Success(protocol, Answer::Value(value)) => {
+        Outcome::Success { protocol, answer: Answer::Value(value), .. } => {
             // An operation without output has an empty body.
             let mut bytes = Vec::new();
             if value != Value::Null {
@@ -83,7 +92,7 @@ pub(crate) fn build(
             }
             (StatusCode::OK, Some(protocol.content_type()), AnswerBody::whole(Bytes::from(bytes)))
         }
-        Outcome::Success(_, Answer::Events(stream)) => {
+        Outcome::Success { answer: Answer::Events(stream), .. } => {
             let body = AnswerBody::events(stream, shared.reached(Phase::Draining));
             (StatusCode::OK, Some(event_stream::CONTENT_TYPE), body)
         }
@@ -107,6 +116,9 @@ pub(crate) fn build(
                 BodyRefusal::Broken => StatusCode::BAD_REQUEST,
             };
             (status, None, AnswerBody::whole(Bytes::new()))
+        }
+        Outcome::TooManyFields => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, AnswerBody::whole(Bytes::new()))
         }
         Outcome::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, None, AnswerBody::whole(Bytes::new())),
         Outcome::Preflight => return preflight(&head, id),

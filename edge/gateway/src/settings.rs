@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Longest request head, all its lines together. SigV4 with a session token takes about 4 KiB; 431 above it.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Most header lines in a request.
+/// Most fields in a request's head; 431 above it.
 pub const HEADERS_MAX: usize = 100;
 /// Largest read buffer of an HTTP/1.1 connection: two reads for a PutRecords of 500 x 1 KiB. hyper grows it only
 /// while reads fill it.
@@ -61,6 +61,9 @@ pub const ERROR_RESETS_MAX: usize = 64;
 
 /// What a request takes besides its head and its body while it waits for the body: its stream, its future.
 pub const REQUEST_BYTES: usize = 4 * 1024;
+/// What a field of a head takes besides its name and its value: HeaderMap keeps 104 bytes for a name, and 72 for each further
+/// value of it.
+pub const FIELD_BYTES: usize = 112;
 /// Answers from this size on are counted. Smaller ones are soon in the kernel's buffers.
 pub const ANSWER_BYTES_COUNTED: usize = 4 * 1024;
 /// A client takes its answers when it takes so much (or all) of them within [`Settings::write_timeout`].

@@ -56,7 +56,7 @@ const fn operation(name: &'static str, input: &'static StructureSchema, hot: boo
     }
 }
 
-static OPERATIONS: [Operation; 10] = [
+static OPERATIONS: [Operation; 11] = [
     operation("Echo", &INPUT, false),
     operation("Hot", &INPUT, true),
     operation("Length", &DATA_INPUT, false),
@@ -66,6 +66,7 @@ static OPERATIONS: [Operation; 10] = [
     operation("Wait", &INPUT, false),
     operation("Stream", &INPUT, false),
     operation("Large", &INPUT, false),
+    operation("GetLarge", &INPUT, false),
     operation("Unwritten", &INPUT, false),
 ];
 
@@ -146,7 +147,7 @@ impl Service for FakeService {
                     let length = i64::try_from(bytes.len()).expect("small");
                     Ok(Answer::Value(Value::Map(vec![("Length".into(), Value::Integer(length))])))
                 }
-                "Large" => {
+                "Large" | "GetLarge" => {
                     let Some(Value::Integer(length)) = input.member("Number") else {
                         panic!("coerced and checked")
                     };
@@ -407,6 +408,30 @@ impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Client<S> {
         }
         Answered { status, headers, body }
     }
+}
+
+/// An HTTP/2 frame.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What an HTTP/2 client sends that asks for so many answers, and has a window of so many bytes for each.
+pub(crate) fn asked_over_http2(target: &str, body: &str, requests: usize, window: u32) -> Vec<u8> {
+    let mut block = vec![0x83, 0x86, 0x84];
+    for (name, value) in [("content-type", JSON), ("x-amz-target", target)] {
+        block.extend([0, name.len() as u8]);
+        block.extend(name.as_bytes());
+        block.push(value.len() as u8);
+        block.extend(value.as_bytes());
+    }
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[&[0, 4][..], &window.to_be_bytes()].concat()));
+    for number in 0..requests as u32 {
+        bytes.extend(frame(1, 4, 2 * number + 1, &block));
+        bytes.extend(frame(0, 1, 2 * number + 1, body.as_bytes()));
+    }
+    bytes
 }
 
 /// An HTTP/2 connection by prior knowledge.

@@ -8,16 +8,19 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use thalweg_gateway::Settings;
 use thalweg_gateway::settings::{
-    BODY_BYTES_MAX, CROWDED_HASTE, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    BODY_BYTES_MAX, CROWDED_HASTE, HEAD_BYTES_MAX, HEADERS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use thalweg_wire::event_stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{AGES, Answered, Ask, Client, Http2, JSON, Server, gateway, settings};
+use crate::support::{
+    AGES, Answered, Ask, Client, Http2, JSON, Server, asked_over_http2, frame, gateway, settings,
+};
 
 const ECHO: &str = "Test_1.Echo";
+const LARGE: &str = "Test_1.Large";
 const BODY: &str = r#"{"Text":"x"}"#;
 /// Long enough for a socket on a busy machine, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(200);
@@ -268,29 +271,26 @@ fn large(length: usize) -> String {
 }
 
 /// A client without a window for answers, which are asked for like this.
-async fn unread(server: &Server, body: &str, requests: usize) -> TcpStream {
-    let mut block = vec![0x83, 0x86, 0x84];
-    for (name, value) in [("content-type", JSON), ("x-amz-target", "Test_1.Large")] {
-        block.extend([0, name.len() as u8]);
-        block.extend(name.as_bytes());
-        block.push(value.len() as u8);
-        block.extend(value.as_bytes());
-    }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
-    for number in 0..requests as u32 {
-        bytes.extend(frame(1, 4, 2 * number + 1, &block));
-        bytes.extend(frame(0, 1, 2 * number + 1, body.as_bytes()));
-    }
+async fn unread(server: &Server, target: &str, body: &str, requests: usize) -> TcpStream {
     let mut client = TcpStream::connect(server.address).await.expect("the server listens");
-    client.write_all(&bytes).await.expect("the server reads");
+    let asked = asked_over_http2(target, body, requests, 0);
+    client.write_all(&asked).await.expect("the server reads");
     client
 }
 
+/// Takes frames until so many heads of answers have come.
+async fn take_heads(client: &mut Client<TcpStream>, mut count: usize) {
+    while count > 0 {
+        let head = client.take(9).await;
+        count -= usize::from(head[3] == HEADERS);
+        client.take(usize::from(head[1]) << 8 | usize::from(head[2])).await;
+    }
+}
+
 /// Asks until the answer has this status.
-async fn until_answered(server: &Server, body: &str, status: u16) {
+async fn until_answered(server: &Server, target: &str, body: &str, status: u16) {
     let answered = async {
-        while server.ask(&Ask::json("Test_1.Large", body)).await.status != status {
+        while server.ask(&Ask::json(target, body)).await.status != status {
             tokio::task::yield_now().await;
         }
     };
@@ -300,26 +300,45 @@ async fn until_answered(server: &Server, body: &str, status: u16) {
 #[tokio::test]
 async fn large_answers_leave_room_for_small_ones() {
     let server = Server::start_with(narrow());
-    let client = unread(&server, &large(300_000), 10).await;
-    until_answered(&server, &large(300_000), 503).await;
+    let client = unread(&server, LARGE, &large(300_000), 10).await;
+    until_answered(&server, LARGE, &large(300_000), 503).await;
     assert_eq!(server.ask(&Ask::json("Test_1.Large", &large(100_000))).await.status, 200);
     drop(client);
-    until_answered(&server, &large(300_000), 200).await;
+    until_answered(&server, LARGE, &large(300_000), 200).await;
+}
+
+#[tokio::test]
+async fn unread_reads_leave_room_for_what_puts_are_answered() {
+    let server = Server::start_with(narrow());
+    // The first ones fill what is for large answers, the others what is for those who only ask.
+    let mut clients = Vec::new();
+    for length in [300_000, 50_000, 5000] {
+        let mut client = Client::new(unread(&server, "Test_1.GetLarge", &large(length), 40).await);
+        take_heads(&mut client, 40).await;
+        clients.push(client);
+        assert_eq!(server.ask(&Ask::json("Test_1.GetLarge", &large(length))).await.status, 503, "{length}");
+    }
+    for length in [10, 5000, 100_000] {
+        assert_eq!(server.ask(&Ask::json(LARGE, &large(length))).await.status, 200, "{length}");
+    }
+    assert_eq!(server.ask(&Ask::json("Test_1.GetLarge", &large(10))).await.status, 200, "it is small");
+    drop(clients);
+    until_answered(&server, "Test_1.GetLarge", &large(300_000), 200).await;
 }
 
 #[tokio::test]
 async fn answers_share_what_memory_they_may_take() {
     let server = Server::start_with(narrow());
-    let client = unread(&server, &large(100_000), 20).await;
-    until_answered(&server, &large(10), 503).await;
+    let client = unread(&server, LARGE, &large(100_000), 20).await;
+    until_answered(&server, LARGE, &large(10), 503).await;
     drop(client);
-    until_answered(&server, &large(10), 200).await;
+    until_answered(&server, LARGE, &large(10), 200).await;
 }
 
 #[tokio::test]
 async fn answers_behind_a_closed_window_end_the_connection() {
     let server = Server::start_with(Settings { write_timeout: SHORT, ..settings() });
-    let mut client = unread(&server, &large(200_000), 1).await;
+    let mut client = unread(&server, LARGE, &large(200_000), 1).await;
     let mut received = Vec::new();
     // It may be a reset.
     let _ = timeout(AGES, client.read_to_end(&mut received)).await.expect("the server gives it up");
@@ -435,6 +454,19 @@ async fn http2_by_prior_knowledge_is_served_on_the_same_port() {
 }
 
 #[tokio::test]
+async fn heads_have_no_more_fields_over_http2_either() {
+    let server = Server::start();
+    let mut client = Http2::connect(server.address).await;
+    for (fields, status) in [(HEADERS_MAX, 200), (HEADERS_MAX + 1, 431)] {
+        let ask = (0..fields).fold(Ask::bare("GET", "/healthz"), |ask, _| ask.with("x", "y"));
+        assert_eq!(client.ask(&ask).await.status, status);
+    }
+    let ask = (0..1800).fold(Ask::json(ECHO, BODY), |ask, _| ask.with("x", ""));
+    assert_eq!(client.ask(&ask).await.status, 431);
+    check_echo(&client.ask(&Ask::json(ECHO, BODY)).await);
+}
+
+#[tokio::test]
 async fn http2_streams_do_not_wait_for_one_another() {
     let server = Server::start();
     let mut client = Http2::connect(server.address).await;
@@ -450,12 +482,6 @@ async fn http2_streams_do_not_wait_for_one_another() {
     for answer in waiting {
         assert_eq!(answer.await.expect("no panic").expect("answered").status(), 200);
     }
-}
-
-/// An HTTP/2 frame.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
