@@ -68,7 +68,8 @@ pub const FIELD_BYTES: usize = 112;
 pub const ANSWER_BYTES_COUNTED: usize = 4 * 1024;
 /// A client takes its answers when it takes so much (or all) of them within [`Settings::write_timeout`].
 pub const ANSWER_PROGRESS_BYTES: u64 = 16 * 1024;
-/// How many times as fast bodies must come and answers be taken while more than half of what they may take is taken.
+/// How many times as often bodies and answers must make progress while more than half of what they may take is taken. Progress
+/// is then at least this part of what is held for one.
 pub const CROWDED_HASTE: u32 = 12;
 
 /// Connections that wait in the kernel for us to accept them.
@@ -98,8 +99,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Within which time a body must make progress ([`BODY_PROGRESS_BYTES`]).
     pub body_timeout: Duration,
-    /// How long a client may leave an answer unread: without taking a single byte of it, or of a large one
-    /// [`ANSWER_PROGRESS_BYTES`].
+    /// How long a client may leave an answer unread: without taking a single byte of it, or [`ANSWER_PROGRESS_BYTES`] of a
+    /// large one, and over HTTP/2 of any.
     pub write_timeout: Duration,
 }
 
