@@ -125,7 +125,9 @@ async fn delete_all(world: &World) {
     for stream in streams {
         if settle(world, &mut client, &stream).await {
             world.history().ask_delete(&stream);
-            ask(&mut client, "DeleteStream", &json!({"StreamName": stream})).await;
+            // Consumers may be left.
+            let body = json!({"StreamName": stream, "EnforceConsumerDeletion": true});
+            ask(&mut client, "DeleteStream", &body).await;
             world.history().deleted(&stream);
         }
     }
