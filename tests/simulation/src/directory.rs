@@ -11,7 +11,7 @@ use thalweg_system::simulated::{Crash, SimulatedDisk};
 use thalweg_types::Timestamp;
 
 use crate::client::{Client, Outcome};
-use crate::history::data_of;
+use crate::history::{arrival_millis, data_of};
 use crate::machine::Machine;
 use crate::verify::{ask, settle};
 use crate::world::World;
@@ -184,8 +184,8 @@ async fn read_shard(client: &mut Client, stream: &str, shard: &str, told: &mut T
         let records = answer["Records"].as_array().expect("there are records");
         for record in records {
             let part = |name: &str| record[name].as_str().expect("records have all parts");
-            let arrival = &record["ApproximateArrivalTimestamp"];
-            let fact = format!("{} {} {arrival}", part("PartitionKey"), part("Data"));
+            // As the expectations of stored directories have it.
+            let fact = format!("{} {} {}", part("PartitionKey"), part("Data"), arrival_millis(record));
             told.facts.insert(begin.clone() + part("SequenceNumber"), fact);
         }
         iterator = answer["NextShardIterator"].clone();

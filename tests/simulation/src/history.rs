@@ -233,10 +233,14 @@ pub(crate) fn records_in(answer: &Value) -> Vec<Seen> {
             data: base64_simd::STANDARD
                 .decode_to_vec(text(&record["Data"]))
                 .expect("answers have good base64"),
-            arrival_millis: (record["ApproximateArrivalTimestamp"].as_f64().expect("a time") * 1000.0).round()
-                as i64,
+            arrival_millis: arrival_millis(record),
         })
         .collect()
+}
+
+/// When a record of an answer arrived.
+pub(crate) fn arrival_millis(record: &Value) -> i64 {
+    (record["ApproximateArrivalTimestamp"].as_f64().expect("a time") * 1000.0).round() as i64
 }
 
 /// How far those of these leaps of the wall clock that were made by `now` may be believed then.
