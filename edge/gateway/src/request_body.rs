@@ -1,5 +1,6 @@
 //! Taking a request's body in: bounded in size, in time, and in what all bodies together may take.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,24 +237,33 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<'_, B> {
     /// reset there after its answer: Node.js and curl then lose the answer, and Node.js waits for it for ever.
     ///
     /// Meanwhile the head is held, and nothing else. Where there is no room for that either, the client is told now.
-    async fn refuse(mut self, head: &Parts, mut share: Share, refusal: BodyRefusal) -> BodyRefusal {
-        let is_over = matches!(refusal, BodyRefusal::TooSlow | BodyRefusal::Broken);
-        if is_over || head.headers.contains_key(EXPECT) {
-            return refusal;
-        }
-        share.clear();
-        if share.take_to_refuse(request_bytes(head)).is_err() {
-            return refusal;
-        }
-        (self.since_progress, self.reserved) = (0, 0);
-        let mut drained = 0;
-        while let Ok(Some(piece)) = self.next().await {
-            drained += piece.len();
-            if drained > DRAINED_BYTES_MAX {
-                break;
+    ///
+    /// Boxed, or it would be part of every request's future five times over.
+    fn refuse(
+        mut self,
+        head: &Parts,
+        mut share: Share,
+        refusal: BodyRefusal,
+    ) -> Pin<Box<impl Future<Output = BodyRefusal>>> {
+        Box::pin(async move {
+            let is_over = matches!(refusal, BodyRefusal::TooSlow | BodyRefusal::Broken);
+            if is_over || head.headers.contains_key(EXPECT) {
+                return refusal;
             }
-        }
-        refusal
+            share.clear();
+            if share.take_to_refuse(request_bytes(head)).is_err() {
+                return refusal;
+            }
+            (self.since_progress, self.reserved) = (0, 0);
+            let mut drained = 0;
+            while let Ok(Some(piece)) = self.next().await {
+                drained += piece.len();
+                if drained > DRAINED_BYTES_MAX {
+                    break;
+                }
+            }
+            refusal
+        })
     }
 }
 
