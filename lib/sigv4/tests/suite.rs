@@ -25,7 +25,7 @@ struct Case {
 
 fn suite() -> PathBuf {
     let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .output()
         .expect("cargo runs this test");
     let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("it is JSON");
