@@ -40,8 +40,8 @@ impl Call {
 }
 
 /// Answers from this size on leave room to smaller ones, and are thrown away when there is no room for them: the client
-/// tries again. No operation that changes something answers so much: 500 records that PutRecords refused take 140 KiB where names are as long as they may
-/// be.
+/// tries again. No operation that changes something answers so much: 500 records that PutRecords refused take 140 KiB
+/// where names are as long as they may be.
 pub const ANSWER_BYTES_LARGE: usize = 256 * 1024;
 
 /// The memory for answers that clients have not taken yet.

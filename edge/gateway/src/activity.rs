@@ -186,8 +186,8 @@ pub(crate) struct Watch {
     read_before_idle: u64,
     head_since: Option<Duration>,
     blocked_since: Option<Duration>,
-    /// Of answers that are counted, and of the others.
-    taking: (Taking, Taking),
+    counted: Taking,
+    others: Taking,
     finishing_since: Option<Duration>,
     before: Snapshot,
 }
@@ -203,7 +203,8 @@ impl Watch {
             read_before_idle: 0,
             head_since: None,
             blocked_since: None,
-            taking: Default::default(),
+            counted: Taking::default(),
+            others: Taking::default(),
             finishing_since: None,
             before: Snapshot::default(),
         }
@@ -231,8 +232,8 @@ impl Watch {
     fn judge(&mut self, seen: Snapshot, now: Duration, is_crowded: bool) -> Verdict {
         // In HTTP/2 nothing is blocked where only a window is closed. Haste only makes room where what is unread is counted.
         let haste = if is_crowded { CROWDED_HASTE } else { 1 };
-        let counted_slow = self.taking.0.is_too_slow(seen.counted, now, self.write_timeout, haste);
-        let others_slow = self.taking.1.is_too_slow(seen.others, now, self.write_timeout, 1);
+        let counted_slow = self.counted.is_too_slow(seen.counted, now, self.write_timeout, haste);
+        let others_slow = self.others.is_too_slow(seen.others, now, self.write_timeout, 1);
         if counted_slow || others_slow {
             return Verdict::Drop("the client does not take its answers");
         }

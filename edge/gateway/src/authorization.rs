@@ -4,12 +4,7 @@
 use http::header::{AUTHORIZATION, DATE};
 use http::request::Parts;
 use thalweg_shape::Failure;
-
-/// What an Authorization header must name, in the order in which AWS misses it.
-const HEADER_PARAMETERS: [&str; 3] = ["Credential", "Signature", "SignedHeaders"];
-/// What a presigned query must name, in the order in which AWS misses it.
-const QUERY_PARAMETERS: [&str; 5] =
-    ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"];
+use thalweg_sigv4::{QUERY_ALGORITHM, missing_in_header, missing_in_query};
 
 /// What is wrong with the shape of the request's signature, if anything.
 pub(crate) fn failure(head: &Parts) -> Option<Failure> {
@@ -18,7 +13,7 @@ pub(crate) fn failure(head: &Parts) -> Option<Failure> {
     if header.is_none() && query.is_empty() {
         return None;
     }
-    let presigned = query.split('&').any(|pair| pair.split('=').next() == Some(QUERY_PARAMETERS[0]));
+    let presigned = query.split('&').any(|pair| pair.split('=').next() == Some(QUERY_ALGORITHM));
     let missing = match (header, presigned) {
         (None, false) => return None,
         (Some(_), true) => {
@@ -35,41 +30,4 @@ pub(crate) fn failure(head: &Parts) -> Option<Failure> {
         (None, true) => missing_in_query(query),
     };
     (!missing.is_empty()).then(|| Failure::client("IncompleteSignatureException", missing))
-}
-
-fn missing_in_header(header: &str, dated: bool) -> String {
-    // `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`, parted by commas, blanks or both.
-    let parameters: Vec<(&str, &str)> =
-        header.split([',', ' ']).skip(1).filter_map(|parameter| parameter.trim().split_once('=')).collect();
-    let mut missing = String::new();
-    for name in HEADER_PARAMETERS {
-        if !has(&parameters, name) {
-            missing += &format!("Authorization header requires '{name}' parameter. ");
-        }
-    }
-    if !dated {
-        missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
-    }
-    if !missing.is_empty() {
-        missing += &format!("Authorization={header}");
-    }
-    missing
-}
-
-fn missing_in_query(query: &str) -> String {
-    let parameters: Vec<(&str, &str)> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
-    let mut missing = String::new();
-    for name in QUERY_PARAMETERS {
-        if !has(&parameters, name) {
-            missing += &format!("AWS query-string parameters must include '{name}'. ");
-        }
-    }
-    if !missing.is_empty() {
-        missing += "Re-examine the query-string parameters.";
-    }
-    missing
-}
-
-fn has(parameters: &[(&str, &str)], name: &str) -> bool {
-    parameters.iter().any(|(parameter, value)| *parameter == name && !value.is_empty())
 }

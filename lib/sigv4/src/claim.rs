@@ -3,16 +3,13 @@
 use sha2::{Digest, Sha256};
 
 use crate::canonical::{decoded, hex_of};
+use crate::shape::{
+    HEADER_PARAMETERS, QUERY_ALGORITHM, QUERY_PARAMETERS, missing_in_header, missing_in_query,
+};
 use crate::{
     ALGORITHM, EXPIRES_SECONDS_MAX, Refusal, Request, SKEW_SECONDS_MAX, SigningKey, SigningTime, TERMINATOR,
 };
 
-/// What an Authorization header must name, in the order in which AWS misses it.
-const HEADER_PARAMETERS: [&str; 3] = ["Credential", "Signature", "SignedHeaders"];
-/// What a presigned query must name, in the order in which AWS misses it.
-const QUERY_PARAMETERS: [&str; 5] =
-    [QUERY_ALGORITHM, "X-Amz-Credential", QUERY_SIGNATURE, "X-Amz-SignedHeaders", "X-Amz-Date"];
-const QUERY_ALGORITHM: &str = "X-Amz-Algorithm";
 const QUERY_SIGNATURE: &str = "X-Amz-Signature";
 const QUERY_EXPIRES: &str = "X-Amz-Expires";
 const QUERY_TOKEN: &str = "X-Amz-Security-Token";
@@ -61,7 +58,10 @@ impl Claim {
         match (header, is_presigned) {
             (Some(_), true) => Err(Refusal::Twice),
             (Some(header), false) => Self::of_header(&String::from_utf8_lossy(header), request),
-            (None, true) => Self::of_query(&query),
+            (None, true) => match missing_in_query(request.query) {
+                missing if missing.is_empty() => Self::of_query(&query),
+                missing => Err(Refusal::Incomplete(missing)),
+            },
             (None, false) => Err(Refusal::Missing),
         }
     }
@@ -78,16 +78,9 @@ impl Claim {
                 .map(|(_, value)| *value)
         };
         let dated = request.header("x-amz-date").or_else(|| request.header("date"));
-        let mut missing = String::new();
-        for name in HEADER_PARAMETERS.iter().filter(|name| find(name).is_none()) {
-            missing += &format!("Authorization header requires '{name}' parameter. ");
-        }
-        if dated.is_none() {
-            missing +=
-                "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
-        }
+        let missing = missing_in_header(header, dated.is_some());
         if !missing.is_empty() {
-            return Err(Refusal::Incomplete(missing + "Authorization=" + header));
+            return Err(Refusal::Incomplete(missing));
         }
         let time = String::from_utf8_lossy(dated.unwrap_or_default()).into_owned();
         let time = time.trim();
@@ -115,13 +108,6 @@ impl Claim {
                 .find(|(known, value)| known == name && !value.is_empty())
                 .map(|(_, value)| value.as_str())
         };
-        let mut missing = String::new();
-        for name in QUERY_PARAMETERS.iter().filter(|name| find(name).is_none()) {
-            missing += &format!("AWS query-string parameters must include '{name}'. ");
-        }
-        if !missing.is_empty() {
-            return Err(Refusal::Incomplete(missing + "Re-examine the query-string parameters."));
-        }
         let [algorithm, credential, signature, signed_headers, time] =
             QUERY_PARAMETERS.map(|name| find(name).unwrap_or_default());
         let time = SigningTime::of_basic(time).ok_or_else(|| Refusal::Time(time.to_owned()))?;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   claim      who says to have signed what, when: from the Authorization header or from a presigned query
+//!   shape      whether the parts of one are there at all
 //!   time       `20150830T123600Z`
 //!   canonical  the request as both sides hash it
 //!   key        secret -> signing key (of a day, a region, a service) -> signature
@@ -18,12 +19,14 @@ mod canonical;
 mod claim;
 mod key;
 mod refusal;
+mod shape;
 mod time;
 
 pub use canonical::{Request, hex_of, payload_hash};
 pub use claim::{Claim, Expected};
 pub use key::SigningKey;
 pub use refusal::Refusal;
+pub use shape::{QUERY_ALGORITHM, missing_in_header, missing_in_query};
 pub use time::SigningTime;
 
 /// The only algorithm there is (SigV4a, for several regions, is another protocol).

@@ -15,7 +15,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("lib/sigv4", &[]),
     ("system", &["types"]),
     ("edge/api", &["types", "shape", "model", "wire"]),
-    ("edge/gateway", &["types", "shape", "wire", "api", "system"]),
+    ("edge/gateway", &["types", "shape", "sigv4", "wire", "api", "system"]),
     ("storage/journal", &["types", "system"]),
     ("storage/journal-memory", &["types", "system", "journal"]),
     ("storage/journal-disk", &["types", "system", "journal"]),

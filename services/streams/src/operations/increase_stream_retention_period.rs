@@ -1,7 +1,7 @@
 //! IncreaseStreamRetentionPeriod. What the old period has hidden is trimmed before the new one is committed: nobody sees
 //! it come back. So are closed shards that it has hidden, and the same commit forgets them. A change that is refused then
-//! has removed only what was hidden. Where nobody knows whether the new period
-//! is durable, nothing more is hidden or removed until the next start, which knows.
+//! has removed only what was hidden. Where nobody knows whether the new period is durable, nothing more is hidden or
+//! removed until the next start, which knows.
 
 use thalweg_catalog::CommitError;
 use thalweg_model::kinesis::IncreaseStreamRetentionPeriodInput;
