@@ -125,7 +125,7 @@ where
             take(&mut share, capacity - whole.capacity()).map_err(BodyRefusal::from)
         };
         if let Err(refusal) = refusal {
-            drop(whole);
+            drop((whole, piece));
             return Err(pieces.refuse(head, share, refusal).await);
         }
         pieces.reserved = capacity;
@@ -400,8 +400,10 @@ mod tests {
         collecting(Version::HTTP_11, None, |sender, _, total, poll| {
             let mut others = total.share();
             others.take_anyway(BUDGET_BYTES / 4 * 3 - 10);
-            send(&sender, 11);
+            let piece = Bytes::from(vec![7; 11]);
+            sender.send(piece.clone()).expect("someone collects");
             assert!(poll().is_none());
+            assert!(piece.is_unique(), "what has come is dropped");
             let kept = total.taken() - (BUDGET_BYTES / 4 * 3 - 10);
             assert_eq!(kept, REQUEST_BYTES, "nothing but the head");
             send(&sender, 1000);
