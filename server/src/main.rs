@@ -15,6 +15,7 @@ mod shutdown;
 mod socket;
 mod start_error;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -86,9 +87,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// One line on standard error.
+/// One line on standard error. Where that cannot be written to, the code says it.
 fn fail(reason: &str, code: u8) -> ExitCode {
-    eprintln!("thalweg: {}", reason.replace('\n', " "));
+    let _ = writeln!(std::io::stderr(), "thalweg: {}", reason.replace('\n', " "));
     ExitCode::from(code)
 }
 

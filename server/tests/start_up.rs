@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Finished, Running, Server, command, fresh_directory, run};
+use support::{Finished, Running, Server, command, fresh_directory, run, without_logs};
 
 /// Runs `thalweg serve` where it is expected not to start.
 fn serve(home: &Path, flags: &[&str]) -> Finished {
@@ -101,6 +101,17 @@ fn a_port_in_use_is_said_before_anything_is_touched() {
     run(&mut command(directory.path(), &arguments), b"")
         .check_failure(1, &[&address, "another program listens", "--listen"]);
     assert!(!directory.path().join("thalweg-data").exists(), "nothing was made");
+}
+
+#[test]
+fn an_exit_code_does_not_depend_on_what_can_be_said() {
+    let directory = fresh_directory();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    for (flags, code) in [(["--listen", &address], 1), (["--nonsense", ""], 2)] {
+        let serve = command(directory.path(), &[&["serve"][..], &flags].concat());
+        assert_eq!(run(&mut without_logs(&serve), b"").code, Some(code), "{flags:?}");
+    }
 }
 
 #[test]
