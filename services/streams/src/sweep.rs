@@ -181,7 +181,7 @@ impl Streams {
     }
 
     /// The closed shards to forget: those that have expired, and those that closed ahead of the clock and are empty; of
-    /// these none before its parents.
+    /// these none before its parents, nor without those that its children have besides: what is listed covers the hash space.
     fn gone_shards(&self, stream: &Stream, now: Timestamp) -> BTreeSet<ShardIndex> {
         let horizon = stream.horizon(now);
         // What closed before the note, by a clock that was ahead by less than is noted, has expired by then.
@@ -194,15 +194,24 @@ impl Streams {
             let noted = shard.closed.and_then(|closed| closed.noted);
             closed_ahead(shard, now) && noted.is_some_and(|noted| noted <= noted_before) && is_empty(shard)
         };
-        let mut gone = BTreeSet::new();
-        // Parents come first: they have lower indexes.
-        for shard in stream.shards.all() {
-            let is_kept = |parent| stream.shards.get(parent).is_some() && !gone.contains(&parent);
-            if has_expired(shard, horizon) || is_left_over(shard) && !shard.parents().any(is_kept) {
-                gone.insert(shard.index);
+        let may_go =
+            stream.shards.all().iter().filter(|shard| has_expired(shard, horizon) || is_left_over(shard));
+        let mut gone: BTreeSet<ShardIndex> = may_go.map(|shard| shard.index).collect();
+        loop {
+            let is_kept = |index: ShardIndex| stream.shards.get(index).is_some() && !gone.contains(&index);
+            let stays = |index: &ShardIndex| {
+                let shard = stream.shards.get(*index).expect("it is listed");
+                let beside = stream.shards.children(*index).flat_map(Shard::parents);
+                !has_expired(shard, horizon) && shard.parents().chain(beside).any(is_kept)
+            };
+            let staying: Vec<ShardIndex> = gone.iter().copied().filter(stays).collect();
+            if staying.is_empty() {
+                return gone;
+            }
+            for index in &staying {
+                gone.remove(index);
             }
         }
-        gone
     }
 
     /// Lets the journal forget the shards that the catalog has forgotten: in this sweep, or in one that did not come so

@@ -8,11 +8,11 @@ use std::cmp::Ordering;
 
 use thalweg_model::kinesis::RecordDistributionStrategy;
 use thalweg_shape::Failure;
-use thalweg_types::{HashKey, SequenceNumber, Timestamp};
+use thalweg_types::{HashKey, SequenceNumber, ShardIndex, Timestamp};
 use thalweg_wire::hot::PutEntry;
 
 use crate::errors;
-use crate::read::numbers::understand;
+use crate::read::numbers::{Understood, understand};
 use crate::service::Streams;
 use crate::shard_map::Shard;
 use crate::stream::Stream;
@@ -41,24 +41,45 @@ pub(crate) fn check(
     let shard = stream.shards.get(index).expect("it was just found");
     let tail =
         streams.journal.tail(stream.key(shard.index)).map_err(|_| errors::stream_not_found(name, account))?;
-    let now = streams.now().max(tail.last_arrival);
+    let invalid = || errors::ordering_number_invalid(minimum, name, account);
+    let number = understand(minimum).ok_or_else(invalid)?;
+    let giver = giver(stream, &number);
+    // Records of a shard may have come by a clock that was ahead.
+    let tail_of_giver = giver.and_then(|giver| streams.journal.tail(stream.key(giver.index)).ok());
+    let last_arrival =
+        tail_of_giver.map_or(tail.last_arrival, |other| other.last_arrival.max(tail.last_arrival));
+    let now = streams.now().max(last_arrival);
     // A shard that closed meanwhile gives no number; its children's exceed all that it gave.
-    if !is_taken(minimum, now, shard, shard.sequence_number(tail.next, now)) {
-        return Err(errors::ordering_number_invalid(minimum, name, account));
+    let next = shard.sequence_number(tail.next, now);
+    if !is_taken(minimum, &number, now, shard, giver.is_some(), next) {
+        return Err(invalid());
     }
     Ok(())
 }
 
-/// Whether `minimum` is a number, not of the future, and of another shard or less than this one's `next`.
-fn is_taken(minimum: &str, now: Timestamp, shard: &Shard, next: SequenceNumber) -> bool {
-    understand(minimum).is_some_and(|number| {
-        let seconds = now.as_seconds();
-        let is_past = number.arrival.is_none_or(|arrival| arrival <= seconds) && number.created <= seconds;
-        let is_of_another = number.version == 2
-            && (number.shard, number.created) != (shard.index.0.into(), shard.created.as_seconds());
-        let is_less = || compare_decimals(minimum, next.digits().as_str()) == Ordering::Less;
-        is_past && (is_of_another || is_less())
-    })
+/// The stream's shard that gave the number, as far as it tells.
+fn giver<'a>(stream: &'a Stream, number: &Understood) -> Option<&'a Shard> {
+    let shard = stream.shards.get(ShardIndex(u32::try_from(number.shard).ok()?))?;
+    (number.version == 2 && shard.created.as_seconds() == number.created).then_some(shard)
+}
+
+/// Whether `minimum` is not of the future, and of another shard or less than this one's `next`. A shard that there is may
+/// have been created ahead of the clock: no two streams of a name, and no parent and child, begin in the same second.
+fn is_taken(
+    minimum: &str,
+    number: &Understood,
+    now: Timestamp,
+    shard: &Shard,
+    is_ours: bool,
+    next: SequenceNumber,
+) -> bool {
+    let seconds = now.as_seconds();
+    let is_past =
+        number.arrival.is_none_or(|arrival| arrival <= seconds) && (is_ours || number.created <= seconds);
+    let is_of_another = number.version == 2
+        && (number.shard, number.created) != (shard.index.0.into(), shard.created.as_seconds());
+    let is_less = || compare_decimals(minimum, next.digits().as_str()) == Ordering::Less;
+    is_past && (is_of_another || is_less())
 }
 
 /// Compares numbers without leading zeros.
@@ -68,7 +89,7 @@ fn compare_decimals(one: &str, other: &str) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use thalweg_types::{HashKeyRange, ShardIndex};
+    use thalweg_types::HashKeyRange;
 
     use super::*;
 
@@ -110,7 +131,9 @@ mod tests {
             ("26227199374822427428162556223570313216".to_owned(), false),
             ("9".repeat(129), false),
         ] {
-            assert_eq!(is_taken(&minimum, now, &shard, next), expected, "{minimum}");
+            let found = understand(&minimum)
+                .is_some_and(|number| is_taken(&minimum, &number, now, &shard, false, next));
+            assert_eq!(found, expected, "{minimum}");
         }
     }
 }

@@ -327,6 +327,27 @@ async fn a_shard_that_closed_ahead_of_the_clock_goes_when_its_records_are_gone()
     assert_eq!(at_trim_horizon(&world).await, "2 3 4", "and has records");
 }
 
+/// Of two parents one is empty. The child, which covers the hash space with them, is behind both.
+#[tokio::test]
+async fn parents_that_closed_ahead_of_the_clock_go_together() {
+    let world = World::new().await;
+    world.create("s", 2).await;
+    let wall = world.clock.wall();
+    world.clock.set_wall(wall.plus(hours(3650 * 24)));
+    world.append(1, 1).await;
+    world.clock.set_wall(wall);
+    world.clock.advance(hours(2));
+    world.merge("s", "shardId-0", "shardId-1").await.expect("they can be merged");
+    world.streams.sweep().await;
+    world.clock.advance(hours(26));
+    world.streams.sweep().await;
+    assert_eq!(at_trim_horizon(&world).await, "0 1");
+    // Records come and go.
+    world.append(1, 2).await;
+    world.streams.sweep().await;
+    assert_eq!(at_trim_horizon(&world).await, "2");
+}
+
 /// What a filter gives of stream `s`.
 async fn filtered(world: &World, type_: ShardFilterType, timestamp: Option<Timestamp>) -> String {
     let filter = ShardFilter { type_, shard_id: None, timestamp };

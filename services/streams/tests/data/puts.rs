@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use thalweg_api::kinesis::Kinesis;
 use thalweg_model::kinesis::*;
+use thalweg_system::Clock;
 use thalweg_types::{SequenceNumber, ShardIndex, Timestamp};
 
 use crate::calls::{From, LAST, entry, parse};
-use crate::world::{ACCOUNT, START, World, arn, assert_failure, call};
+use crate::world::{ACCOUNT, START, World, arn, assert_failure, call, hours};
 
 const INVALID: &str = "InvalidArgumentException";
 const NOT_FOUND: &str = "ResourceNotFoundException";
@@ -250,5 +251,27 @@ async fn a_number_for_ordering_is_exceeded_or_refused() {
     }
     world.split("orders", "shardId-0", "5").await.expect("it is split");
     world.until_active("orders").await;
-    ordered(&second).await.expect("the parent's number, for a child");
+    let third = ordered(&second).await.expect("the parent's number, for a child").sequence_number;
+    assert!(parse(&third).created() > world.clock.wall(), "a child is created a second after its parents");
+    ordered(&third).await.expect("the child's");
+}
+
+#[tokio::test]
+async fn a_number_by_a_clock_that_was_ahead_orders_records_of_another_shard() {
+    let world = World::new().await;
+    world.create("orders", 2).await;
+    world.until_active("orders").await;
+    let put = async |hash_key: &str, number: Option<String>| {
+        let input = PutRecordInput {
+            explicit_hash_key: Some(hash_key.to_owned()),
+            sequence_number_for_ordering: number,
+            ..put_record("orders")
+        };
+        world.streams.put_record(&call(), input).await.expect("it is taken").sequence_number
+    };
+    let wall = world.clock.wall();
+    world.clock.set_wall(wall.plus(hours(1)));
+    let first = put("0", None).await;
+    world.clock.set_wall(wall);
+    put(LAST, Some(first)).await;
 }
