@@ -10,6 +10,6 @@ pub mod service;
 
 pub use operation::{Operation, ResourceMember, not_available};
 pub use service::{
-    ANSWER_BYTES_LARGE, Answer, BoxFuture, Call, EventStream, HotAnswer, Reply, Room, Service,
+    ANSWER_BYTES_LARGE, Answer, BoxFuture, Call, EventRoom, EventStream, HotAnswer, Reply, Room, Service,
 };
 pub use thalweg_shape::Failure;

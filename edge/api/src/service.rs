@@ -1,5 +1,6 @@
 //! How the gateway calls a service.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -49,12 +50,23 @@ pub trait Room: Send + Sync {
     /// How many bytes one more answer should take at most, at this moment: the more others hold, the less. What is
     /// larger may be thrown away, so that an operation that can answer less does.
     fn answer_bytes_max(&self) -> usize;
+
+    /// Room for an event of so many bytes, which may be sent to many, until what is answered here is dropped. `None`: at
+    /// this moment there is none, and the event has to wait.
+    fn hold_event(&self, bytes: usize) -> Option<EventRoom>;
 }
 
-/// Always the same.
+/// What is held for an event.
+pub type EventRoom = Box<dyn Any + Send + Sync>;
+
+/// Always the same for an answer, and room for every event.
 impl Room for usize {
     fn answer_bytes_max(&self) -> usize {
         *self
+    }
+
+    fn hold_event(&self, _bytes: usize) -> Option<EventRoom> {
+        Some(Box::new(()))
     }
 }
 

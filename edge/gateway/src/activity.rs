@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::Settings;
+use crate::budget::Outgoing;
 use crate::settings::{ANSWER_PROGRESS_BYTES, CROWDED_HASTE, TURN_BYTES_MAX};
 
 /// What a connection has done so far. Written by the stream and the requests, read by the watch.
@@ -18,10 +19,33 @@ pub(crate) struct Activity {
     pub(crate) blocked: AtomicBool,
     requests: AtomicU64,
     in_flight: AtomicUsize,
-    /// Answers that are counted.
-    counted: Answers,
-    /// Those that are not: small ones, and events.
-    others: Answers,
+    large: Answers,
+    small: Answers,
+    events: Answers,
+}
+
+/// What is unread, by how it is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// An answer that is counted.
+    Large,
+    /// One that is not.
+    Small,
+    /// An event of a subscription.
+    Event,
+}
+
+/// What there is hardly any room left for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Crowded {
+    answers: bool,
+    events: bool,
+}
+
+impl Crowded {
+    pub(crate) fn of(outgoing: &Outgoing) -> Self {
+        Crowded { answers: outgoing.answers.is_crowded(), events: outgoing.events.is_crowded() }
+    }
 }
 
 /// What the client has not taken of its answers, and what it has.
@@ -66,8 +90,9 @@ impl Activity {
             blocked: self.blocked.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
             in_flight: self.in_flight.load(Ordering::Relaxed),
-            counted: self.counted.snapshot(),
-            others: self.others.snapshot(),
+            large: self.large.snapshot(),
+            small: self.small.snapshot(),
+            events: self.events.snapshot(),
         }
     }
 }
@@ -83,8 +108,8 @@ impl Drop for InFlight {
 
 impl InFlight {
     /// So many bytes of its answer are unread until they are taken, or the guard is dropped.
-    pub(crate) fn unread(&self, bytes: usize, is_counted: bool) -> Unread {
-        let unread = Unread { activity: Arc::clone(&self.0), is_counted, bytes };
+    pub(crate) fn unread(&self, bytes: usize, part: Part) -> Unread {
+        let unread = Unread { activity: Arc::clone(&self.0), part, bytes };
         unread.answers().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
         unread
     }
@@ -93,13 +118,17 @@ impl InFlight {
 /// A part of an answer that is not taken whole.
 pub(crate) struct Unread {
     activity: Arc<Activity>,
-    is_counted: bool,
+    part: Part,
     bytes: usize,
 }
 
 impl Unread {
     fn answers(&self) -> &Answers {
-        if self.is_counted { &self.activity.counted } else { &self.activity.others }
+        match self.part {
+            Part::Large => &self.activity.large,
+            Part::Small => &self.activity.small,
+            Part::Event => &self.activity.events,
+        }
     }
 
     /// The connection took so many of its bytes.
@@ -130,8 +159,16 @@ struct Snapshot {
     blocked: bool,
     requests: u64,
     in_flight: usize,
-    counted: Seen,
-    others: Seen,
+    large: Seen,
+    small: Seen,
+    events: Seen,
+}
+
+impl Snapshot {
+    /// Whether a request has not ended, or the client has not taken what ended it.
+    fn is_busy(&self) -> bool {
+        self.in_flight > 0 || [self.large, self.small, self.events].iter().any(|seen| seen.unread_bytes > 0)
+    }
 }
 
 /// Whether answers are taken.
@@ -177,6 +214,7 @@ pub(crate) struct Watch {
     head_timeout: Duration,
     idle_timeout: Duration,
     write_timeout: Duration,
+    event_timeout: Duration,
     /// Whether a byte that is read while no request is in flight belongs to a request head. Not so in HTTP/2,
     /// where it may be a ping.
     reads_are_heads: bool,
@@ -186,8 +224,9 @@ pub(crate) struct Watch {
     read_before_idle: u64,
     head_since: Option<Duration>,
     blocked_since: Option<Duration>,
-    counted: Taking,
-    others: Taking,
+    large: Taking,
+    small: Taking,
+    events: Taking,
     finishing_since: Option<Duration>,
     before: Snapshot,
 }
@@ -198,13 +237,15 @@ impl Watch {
             head_timeout: settings.head_timeout,
             idle_timeout: settings.idle_timeout,
             write_timeout: settings.write_timeout,
+            event_timeout: settings.event_timeout,
             reads_are_heads: true,
             idle_since: now,
             read_before_idle: 0,
             head_since: None,
             blocked_since: None,
-            counted: Taking::default(),
-            others: Taking::default(),
+            large: Taking::default(),
+            small: Taking::default(),
+            events: Taking::default(),
             finishing_since: None,
             before: Snapshot::default(),
         }
@@ -218,23 +259,25 @@ impl Watch {
 
     /// How often to look.
     pub(crate) fn interval(&self) -> Duration {
-        self.head_timeout.min(self.idle_timeout).min(self.write_timeout) / 4
+        self.head_timeout.min(self.idle_timeout).min(self.write_timeout).min(self.event_timeout) / 4
     }
 
-    /// Looks at the connection. `is_crowded`: others have hardly any room for their answers.
-    pub(crate) fn look(&mut self, activity: &Activity, now: Duration, is_crowded: bool) -> Verdict {
+    /// Looks at the connection.
+    pub(crate) fn look(&mut self, activity: &Activity, now: Duration, crowded: Crowded) -> Verdict {
         let snapshot = activity.snapshot();
-        let verdict = self.judge(snapshot, now, is_crowded);
+        let verdict = self.judge(snapshot, now, crowded);
         self.before = snapshot;
         verdict
     }
 
-    fn judge(&mut self, seen: Snapshot, now: Duration, is_crowded: bool) -> Verdict {
+    fn judge(&mut self, seen: Snapshot, now: Duration, crowded: Crowded) -> Verdict {
         // In HTTP/2 nothing is blocked where only a window is closed. Haste only makes room where what is unread is counted.
-        let haste = if is_crowded { CROWDED_HASTE } else { 1 };
-        let counted_slow = self.counted.is_too_slow(seen.counted, now, self.write_timeout, haste);
-        let others_slow = self.others.is_too_slow(seen.others, now, self.write_timeout, 1);
-        if counted_slow || others_slow {
+        let haste = |is_crowded| if is_crowded { CROWDED_HASTE } else { 1 };
+        let event_timeout = if crowded.events { self.write_timeout } else { self.event_timeout };
+        let large_slow = self.large.is_too_slow(seen.large, now, self.write_timeout, haste(crowded.answers));
+        let small_slow = self.small.is_too_slow(seen.small, now, self.write_timeout, 1);
+        let events_slow = self.events.is_too_slow(seen.events, now, event_timeout, haste(crowded.events));
+        if large_slow || small_slow || events_slow {
             return Verdict::Drop("the client does not take its answers");
         }
 
@@ -246,7 +289,7 @@ impl Watch {
             return Verdict::Drop("the client does not read its answers");
         }
 
-        if seen.in_flight > 0 || seen.requests != self.before.requests {
+        if seen.is_busy() || seen.requests != self.before.requests {
             self.idle_since = now;
             self.read_before_idle = seen.bytes_read;
             self.head_since = None;
@@ -284,19 +327,20 @@ mod tests {
         matches!(verdict, Verdict::Drop(_))
     }
 
-    /// A watch over a connection that began at 100 s: heads 4 s, idle 40 s, writes 20 s.
+    /// A watch over a connection that began at 100 s: heads 4 s, idle 40 s, writes 20 s, events 300 s.
     fn watch() -> Watch {
         let settings = Settings {
             head_timeout: Duration::from_secs(4),
             idle_timeout: Duration::from_secs(40),
             write_timeout: Duration::from_secs(20),
+            event_timeout: Duration::from_secs(300),
             ..Settings::default()
         };
         Watch::new(&settings, Duration::from_secs(100))
     }
 
     fn look(watch: &mut Watch, activity: &Activity, second: u64) -> Verdict {
-        watch.look(activity, Duration::from_secs(second), false)
+        watch.look(activity, Duration::from_secs(second), Crowded::default())
     }
 
     #[test]
@@ -353,8 +397,9 @@ mod tests {
         for (is_crowded, seconds) in [(false, 20), (true, 2)] {
             let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
             watch.is_http2();
-            let mut unread = activity.begin().unread(100_000, true);
-            let mut look = |second| watch.look(&activity, Duration::from_secs(second), is_crowded);
+            let mut unread = activity.begin().unread(100_000, Part::Large);
+            let crowded = Crowded { answers: is_crowded, events: false };
+            let mut look = |second| watch.look(&activity, Duration::from_secs(second), crowded);
             assert_eq!(look(100), KEEP);
             unread.take(ANSWER_PROGRESS_BYTES as usize);
             assert_eq!(look(101), KEEP, "it takes some");
@@ -375,8 +420,9 @@ mod tests {
             [(true, LARGE / 12 - 1, true), (true, LARGE / 12, false), (false, 16 * 1024, false)]
         {
             let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
-            let mut unread = activity.begin().unread(LARGE, true);
-            let mut look = |second| watch.look(&activity, Duration::from_secs(second), is_crowded);
+            let mut unread = activity.begin().unread(LARGE, Part::Large);
+            let crowded = Crowded { answers: is_crowded, events: false };
+            let mut look = |second| watch.look(&activity, Duration::from_secs(second), crowded);
             assert_eq!(look(100), KEEP);
             unread.take(taken);
             assert_eq!(look(101), KEEP);
@@ -388,15 +434,44 @@ mod tests {
     fn small_answers_behind_a_closed_window_are_dropped_in_their_time() {
         let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
         watch.is_http2();
-        let mut look = |second| watch.look(&activity, Duration::from_secs(second), true);
-        let mut unread = activity.begin().unread(100, false);
+        let crowded = Crowded { answers: true, events: true };
+        let mut look = |second| watch.look(&activity, Duration::from_secs(second), crowded);
+        let mut unread = activity.begin().unread(100, Part::Small);
         assert_eq!(look(100), KEEP);
         unread.take(100);
         drop(unread);
-        let _other = activity.begin().unread(100, false);
+        let _other = activity.begin().unread(100, Part::Small);
         assert_eq!((look(119), look(120)), (KEEP, KEEP), "all that was unread at first is taken");
         assert_eq!(look(139), KEEP);
         assert!(is_dropped(look(140)));
+    }
+
+    #[test]
+    fn events_may_wait_as_long_as_a_subscription_lasts_unless_it_is_crowded() {
+        for (crowded_from, dropped_at) in [(None, 400), (Some(250), 250), (Some(100), 102)] {
+            let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+            let subscription = activity.begin();
+            let _event = subscription.unread(100_000, Part::Event);
+            let looks = (100..).find(|second| {
+                let events = crowded_from.is_some_and(|from| *second >= from);
+                let crowded = Crowded { answers: true, events };
+                is_dropped(watch.look(&activity, Duration::from_secs(*second), crowded))
+            });
+            assert_eq!(looks, Some(dropped_at));
+        }
+    }
+
+    #[test]
+    fn a_connection_whose_answer_is_being_taken_is_not_idle() {
+        let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
+        // Its body is gone: HTTP has the rest.
+        let mut unread = activity.begin().unread(ANSWER_PROGRESS_BYTES as usize * 10, Part::Large);
+        for second in (100..300).step_by(20) {
+            assert_eq!(look(&mut watch, &activity, second), KEEP);
+            unread.take(ANSWER_PROGRESS_BYTES as usize);
+        }
+        assert_eq!(look(&mut watch, &activity, 319), KEEP, "it was busy at 280 s");
+        assert_eq!(look(&mut watch, &activity, 320), Verdict::Finish);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use thalweg_api::{ANSWER_BYTES_LARGE, BoxFuture, EventStream};
 use thalweg_wire::event_stream;
 
-use crate::activity::{InFlight, Unread};
+use crate::activity::{InFlight, Part, Unread};
 use crate::budget::{Budget, Full, Share};
 use crate::settings::ANSWER_BYTES_COUNTED;
 
@@ -25,7 +25,6 @@ pub(crate) struct AnswerBody {
     unread: Option<Unread>,
     /// The request is in flight until its body is gone.
     in_flight: Option<InFlight>,
-    is_http2: bool,
 }
 
 enum Content {
@@ -53,7 +52,7 @@ impl AnswerBody {
     }
 
     fn of(content: Content) -> Self {
-        AnswerBody { content, share: None, unread: None, in_flight: None, is_http2: false }
+        AnswerBody { content, share: None, unread: None, in_flight: None }
     }
 
     /// Takes its share of the memory for answers. Event streams hold an event at a time. Who only asks leaves room to those
@@ -76,23 +75,22 @@ impl AnswerBody {
         Ok(())
     }
 
-    /// Keeps the request in flight until this body is gone. What is counted is unread until its last byte is taken; in
-    /// HTTP/2, where a window may be closed and nothing blocked, everything is.
+    /// Keeps the request in flight until this body is gone. What is counted, and events, are unread until their last byte
+    /// is taken; in HTTP/2, where a window may be closed and nothing blocked, everything is.
     pub(crate) fn until_gone(mut self, in_flight: InFlight, is_http2: bool) -> Self {
         if let Content::Whole(bytes) = &self.content
             && (is_http2 || self.share.is_some())
         {
-            self.unread = Some(in_flight.unread(bytes.len(), self.share.is_some()));
+            let part = if self.share.is_some() { Part::Large } else { Part::Small };
+            self.unread = Some(in_flight.unread(bytes.len(), part));
         }
         self.in_flight = Some(in_flight);
-        self.is_http2 = is_http2;
         self
     }
 
     /// A frame of an event stream.
     fn event(&self, bytes: Bytes) -> Frame<Piece> {
-        let in_flight = self.in_flight.as_ref().filter(|_| self.is_http2);
-        let unread = in_flight.map(|in_flight| in_flight.unread(bytes.len(), false));
+        let unread = self.in_flight.as_ref().map(|in_flight| in_flight.unread(bytes.len(), Part::Event));
         Frame::data(Piece { bytes, unread, _share: None })
     }
 }

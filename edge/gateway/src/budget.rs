@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use thalweg_api::{ANSWER_BYTES_LARGE, Room};
+use thalweg_api::{ANSWER_BYTES_LARGE, EventRoom, Room};
 
 /// So many bytes for all.
 pub(crate) struct Budget {
@@ -49,12 +49,24 @@ impl Budget {
     }
 }
 
-/// Of the memory for answers.
-impl Room for Budget {
+/// The memory for what clients have not taken yet.
+pub(crate) struct Outgoing {
+    pub(crate) answers: Arc<Budget>,
+    /// Those of subscriptions: each counts once, however many clients it is for.
+    pub(crate) events: Arc<Budget>,
+}
+
+impl Room for Outgoing {
     /// A quarter of what is left to large ones, because others are being made; less than a large one there always is.
     fn answer_bytes_max(&self) -> usize {
-        let left = self.bytes_max_for_long().saturating_sub(self.taken());
+        let left = self.answers.bytes_max_for_long().saturating_sub(self.answers.taken());
         (left / 4).max(ANSWER_BYTES_LARGE)
+    }
+
+    fn hold_event(&self, bytes: usize) -> Option<EventRoom> {
+        let mut share = self.events.share();
+        share.take(bytes).ok()?;
+        Some(Box::new(share))
     }
 }
 
@@ -129,16 +141,31 @@ mod tests {
 
     #[test]
     fn an_answer_gets_a_quarter_of_what_is_left_to_large_ones() {
-        let budget = Budget::new(16 * ANSWER_BYTES_LARGE);
-        assert_eq!(budget.answer_bytes_max(), 3 * ANSWER_BYTES_LARGE);
-        let mut long = budget.share();
+        let room = outgoing();
+        assert_eq!(room.answer_bytes_max(), 3 * ANSWER_BYTES_LARGE);
+        let mut long = room.answers.share();
         long.take_for_long(4 * ANSWER_BYTES_LARGE).expect("there is room");
-        assert_eq!(budget.answer_bytes_max(), 2 * ANSWER_BYTES_LARGE);
+        assert_eq!(room.answer_bytes_max(), 2 * ANSWER_BYTES_LARGE);
         long.take_anyway(12 * ANSWER_BYTES_LARGE);
         assert_eq!(
-            budget.answer_bytes_max(),
+            room.answer_bytes_max(),
             ANSWER_BYTES_LARGE,
             "so much is taken whether there is room or not"
         );
+    }
+
+    #[test]
+    fn events_have_room_of_their_own_until_they_are_dropped() {
+        let room = outgoing();
+        let first = room.hold_event(900).expect("there is room");
+        assert!(room.hold_event(101).is_none());
+        let second = room.hold_event(100).expect("there is room");
+        assert_eq!((room.answers.taken(), room.events.taken()), (0, 1000));
+        drop((first, second));
+        assert_eq!(room.events.taken(), 0);
+    }
+
+    fn outgoing() -> Outgoing {
+        Outgoing { answers: Budget::new(16 * ANSWER_BYTES_LARGE), events: Budget::new(1000) }
     }
 }

@@ -17,7 +17,7 @@ use thalweg_api::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Gateway;
-use crate::activity::{Activity, Verdict, Watch};
+use crate::activity::{Activity, Crowded, Verdict, Watch};
 use crate::gateway::{Phase, Shared};
 use crate::monitored::{Monitored, Version};
 use crate::pipeline;
@@ -133,7 +133,7 @@ async fn drive<C>(
             Event::Closed => return,
             Event::Draining => finish(connection.as_mut()),
             Event::Look => {
-                match watch.look(activity, shared.clock.monotonic(), shared.answers.is_crowded()) {
+                match watch.look(activity, shared.clock.monotonic(), Crowded::of(&shared.outgoing)) {
                     Verdict::Keep => {}
                     Verdict::Finish => finish(connection.as_mut()),
                     Verdict::Drop(why) => {
@@ -153,7 +153,7 @@ async fn drive<C>(
 async fn overdue(shared: &Shared, watch: &mut Watch, activity: &Activity) -> &'static str {
     loop {
         shared.clock.sleep(watch.interval()).await;
-        match watch.look(activity, shared.clock.monotonic(), shared.answers.is_crowded()) {
+        match watch.look(activity, shared.clock.monotonic(), Crowded::of(&shared.outgoing)) {
             Verdict::Keep => {}
             Verdict::Finish => return "it was idle",
             Verdict::Drop(why) => return why,

@@ -10,7 +10,7 @@ use thalweg_api::{BoxFuture, Service};
 use thalweg_system::{Clock, Random, Tasks};
 
 use crate::Settings;
-use crate::budget::Budget;
+use crate::budget::{Budget, Outgoing};
 use crate::request_id::RequestIds;
 
 /// Whether the program can serve; the reason if it cannot.
@@ -45,8 +45,8 @@ pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
     /// Request bodies in memory.
     pub(crate) bodies: Arc<Budget>,
-    /// Answers that clients have not taken yet.
-    pub(crate) answers: Arc<Budget>,
+    /// What clients have not taken yet.
+    pub(crate) outgoing: Arc<Outgoing>,
 }
 
 impl Gateway {
@@ -61,7 +61,10 @@ impl Gateway {
     ) -> Self {
         let shared = Shared {
             bodies: Budget::new(settings.bodies_bytes_max),
-            answers: Budget::new(settings.answers_bytes_max),
+            outgoing: Arc::new(Outgoing {
+                answers: Budget::new(settings.answers_bytes_max),
+                events: Budget::new(settings.events_bytes_max),
+            }),
             settings,
             services,
             clock,

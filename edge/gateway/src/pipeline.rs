@@ -65,7 +65,7 @@ where
     let outcome = decide(shared, &head, body, id).await;
     let has_changed = matches!(outcome, Outcome::Success { has_changed: true, .. });
     let mut response = response::build(shared, head, id, outcome);
-    match response.body_mut().count(&shared.answers, has_changed) {
+    match response.body_mut().count(&shared.outgoing.answers, has_changed) {
         Ok(()) => response,
         Err(Full) => response::without_room(response),
     }
@@ -95,7 +95,7 @@ where
         Err(refusal) => return Outcome::NoBody(refusal),
     };
     // Before the call: it may change something, and its answer must go out then. Only such answers fill it up.
-    if shared.answers.is_full() {
+    if shared.outgoing.answers.is_full() {
         return Outcome::NoRoom;
     }
     let content_type = header(head, CONTENT_TYPE);
@@ -113,7 +113,7 @@ where
             (false, Target::Unknown | Target::Known(..)) => UNKNOWN_CONTENT,
         };
     };
-    let room = Arc::clone(&shared.answers) as Arc<dyn Room>;
+    let room = Arc::clone(&shared.outgoing) as Arc<dyn Room>;
     let call = Call { request_id: id.as_str().to_owned(), protocol, room };
     let malformed = authorization::failure(head);
     let has_changed = matches!(&target, Target::Known(_, operation) if operation.may_change());

@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use thalweg_types::limits::SUBSCRIPTION_SECONDS;
+
 /// Longest request head, all its lines together. SigV4 with a session token takes about 4 KiB; 431 above it.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Most fields in a request's head; 431 above it.
@@ -92,6 +94,9 @@ pub struct Settings {
     /// Answers that clients have not taken yet, in bytes, over all connections. Beyond it requests are answered with
     /// 503, which clients retry.
     pub answers_bytes_max: usize,
+    /// Events of subscriptions that are kept for others or that not all clients have taken yet, in bytes; one that goes
+    /// to many counts once. Beyond it, subscriptions wait.
+    pub events_bytes_max: usize,
     /// How long a request head may take from its first byte on.
     pub head_timeout: Duration,
     /// How long a connection may be open without a request. Longer than clients keep theirs, so that it is they
@@ -102,6 +107,9 @@ pub struct Settings {
     /// How long a client may leave an answer unread: without taking a single byte of it, or [`ANSWER_PROGRESS_BYTES`] of a
     /// large one, and over HTTP/2 of any.
     pub write_timeout: Duration,
+    /// The same for the events of subscriptions. Longer, because consumers process what they have before they take more, and
+    /// a subscription that stands still should not end those beside it on its connection; so long as it would last.
+    pub event_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -111,10 +119,12 @@ impl Default for Settings {
             connections_max: 10_000,
             bodies_bytes_max: 256 * 1024 * 1024,
             answers_bytes_max: 256 * 1024 * 1024,
+            events_bytes_max: 256 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
+            event_timeout: Duration::from_secs(SUBSCRIPTION_SECONDS),
         }
     }
 }

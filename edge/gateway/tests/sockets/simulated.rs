@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use thalweg_gateway::Gateway;
+use thalweg_gateway::{Gateway, Settings};
 use thalweg_system::Spawn;
 use thalweg_system::simulated::{ManualClock, SeededRandom, SimulatedSpawn};
 use thalweg_types::Timestamp;
@@ -94,14 +94,15 @@ impl Http2 {
 
 #[test]
 fn small_answers_and_events_behind_a_closed_window_end_the_connection() {
-    for (target, body) in
-        [("Test_1.Large", r#"{"Text":"x","Number":100}"#), ("Test_1.Stream", r#"{"Text":"x"}"#)]
-    {
+    let Settings { write_timeout, event_timeout, .. } = settings();
+    for (target, body, timeout) in [
+        ("Test_1.Large", r#"{"Text":"x","Number":100}"#, write_timeout),
+        ("Test_1.Stream", r#"{"Text":"x"}"#, event_timeout),
+    ] {
         for window in [0, 1] {
             let client = Http2::ask(Fake::default(), target, body, window);
-            let write_timeout = settings().write_timeout.as_secs();
-            assert!(client.stays_for(write_timeout), "{target}");
-            assert!(!client.stays_for(write_timeout / 4), "{target} and a window of {window}");
+            assert!(client.stays_for(timeout.as_secs()), "{target}");
+            assert!(!client.stays_for(timeout.as_secs() / 4), "{target} and a window of {window}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use thalweg_api::{EventRoom, Room};
 use thalweg_shape::Failure;
 use thalweg_types::{Offset, SequenceNumber, Timestamp};
 use thalweg_wire::event_stream::OpenFrame;
@@ -20,21 +21,47 @@ use crate::stream::Stream;
 const BYTES_MAX: usize = 1 << 20;
 /// Records in one event. As many as GetRecords gives.
 const RECORDS_MAX: u32 = 10_000;
+/// Held while records are read whose event is not made yet: what one of [`BYTES_MAX`] takes, encoded.
+const UNKNOWN_BYTES: usize = 2 * BYTES_MAX;
 /// The event's name in the model.
 const EVENT: &str = "SubscribeToShardEvent";
+
+/// Why there is no event.
+#[derive(Debug)]
+pub(super) enum NoEvent {
+    /// The records cannot be had.
+    Failed(Failure),
+    /// There is no room for it at this moment.
+    NoRoom,
+}
+
+/// An event's bytes, for as long as somebody has them.
+struct Held {
+    bytes: Vec<u8>,
+    _room: EventRoom,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// The event with the records from `from` on.
 ///
 /// # Errors
-/// ResourceNotFound when the stream is gone, InternalFailure when it cannot be read.
+/// [`NoEvent`]: ResourceNotFound when the stream is gone, InternalFailure when it cannot be read.
 pub(super) async fn records(
     streams: &Streams,
     stream: &Stream,
     shard: &Shard,
     from: Offset,
     protocol: Protocol,
-) -> Result<Frame, Failure> {
-    let page = read::page(streams, stream, shard.index, from, RECORDS_MAX, BYTES_MAX).await?;
+    room: &dyn Room,
+) -> Result<Frame, NoEvent> {
+    let reserved = room.hold_event(UNKNOWN_BYTES).ok_or(NoEvent::NoRoom)?;
+    let page = read::page(streams, stream, shard.index, from, RECORDS_MAX, BYTES_MAX).await;
+    let page = page.map_err(NoEvent::Failed)?;
     let continuation = match page.runs.last() {
         Some(run) => shard.sequence_number(run.end() - 1, run.arrival),
         None => place(shard, page.next, streams.now()),
@@ -42,22 +69,32 @@ pub(super) async fn records(
     let mut out = Vec::new();
     let frame = OpenFrame::event(&mut out, protocol, EVENT);
     let mut writer = RecordsWriter::open(&mut out, protocol, page.count(), page.content_bytes());
+    // It has its capacity now, and nothing was written there.
+    drop(reserved);
+    let held = room.hold_event(out.capacity()).ok_or(NoEvent::NoRoom)?;
     read::write_records(&mut writer, &mut out, shard, &page);
     writer.close_event(&mut out, Some(continuation), page.millis_behind, &[]);
     frame.close(&mut out);
     let behind = Duration::from_millis(page.millis_behind.unsigned_abs());
     let oldest = page.runs.first().map(|run| (run.first, run.arrival));
-    Ok(Frame { bytes: Bytes::from(out), next: page.next, oldest, behind })
+    let bytes = Bytes::from_owner(Held { bytes: out, _room: held });
+    Ok(Frame { bytes, next: page.next, oldest, behind })
 }
 
-/// The event that says that nothing came: `at` is a second or more after the last record's arrival.
-pub(super) fn empty(shard: &Shard, position: Offset, at: Timestamp, protocol: Protocol) -> Bytes {
-    without_records(protocol, Some(place(shard, position, at)), &[])
+/// The event that says that nothing comes: `at` is a second or more after the last record's arrival.
+pub(super) fn empty(
+    shard: &Shard,
+    position: Offset,
+    at: Timestamp,
+    millis_behind: i64,
+    protocol: Protocol,
+) -> Bytes {
+    without_records(protocol, Some(place(shard, position, at)), millis_behind, &[])
 }
 
 /// The last event of a shard.
 pub(super) fn end_of_shard(children: &[ChildShard<'_>], protocol: Protocol) -> Bytes {
-    without_records(protocol, None, children)
+    without_records(protocol, None, 0, children)
 }
 
 /// A number to continue from: by AFTER_SEQUENCE_NUMBER as by AT_SEQUENCE_NUMBER, the record at `position` is next.
@@ -68,11 +105,17 @@ fn place(shard: &Shard, position: Offset, at: Timestamp) -> SequenceNumber {
 fn without_records(
     protocol: Protocol,
     continuation: Option<SequenceNumber>,
+    millis_behind: i64,
     children: &[ChildShard<'_>],
 ) -> Bytes {
     let mut out = Vec::new();
     let frame = OpenFrame::event(&mut out, protocol, EVENT);
-    RecordsWriter::open(&mut out, protocol, 0, 0).close_event(&mut out, continuation, 0, children);
+    RecordsWriter::open(&mut out, protocol, 0, 0).close_event(
+        &mut out,
+        continuation,
+        millis_behind,
+        children,
+    );
     frame.close(&mut out);
     Bytes::from(out)
 }

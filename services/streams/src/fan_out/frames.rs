@@ -115,9 +115,11 @@ impl Frames {
         self.lock().expire(now);
     }
 
-    /// Drops all frames: nobody is left to share them.
+    /// Drops all frames; who waits for one gets it.
     pub(crate) fn clear(&self) {
-        *self.lock() = State::default();
+        let mut state = self.lock();
+        // Those that are being made must not be taken for others of their place.
+        *state = State { next_id: state.next_id, ..State::default() };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -293,6 +295,32 @@ mod tests {
         assert_eq!(own.expect("made").bytes, "own");
         frames.expire(FRESH);
         assert_eq!(kept(&frames), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn frames_that_are_cleared_while_they_are_made_are_not_counted() {
+        let frames = Frames::new(1_000);
+        let (go, gate) = tokio::sync::oneshot::channel::<()>();
+        let slow = async {
+            gate.await.expect("the sender lives");
+            Ok::<_, ()>(frame("cleared"))
+        };
+        let first = frames.get(key(5), Duration::ZERO, |_| true, slow);
+        let second = async {
+            frames.clear();
+            let make = async {
+                go.send(()).expect("the first one waits");
+                tokio::task::yield_now().await;
+                Ok::<_, ()>(frame("kept"))
+            };
+            frames.get(key(5), Duration::ZERO, |_| true, make).await
+        };
+        let (first, second) = tokio::join!(first, second);
+        assert_eq!(
+            (first.expect("made").bytes, second.expect("made").bytes),
+            ("cleared".into(), "kept".into())
+        );
+        assert_eq!(kept(&frames), (1, 1, 4));
     }
 
     #[tokio::test]

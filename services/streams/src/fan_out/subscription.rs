@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use thalweg_api::EventStream;
+use thalweg_api::{EventStream, Room};
 use thalweg_journal::TailWatch;
 use thalweg_shape::Failure;
 use thalweg_types::limits::SUBSCRIPTION_SECONDS;
@@ -21,6 +21,7 @@ use thalweg_types::{Offset, ShardIndex};
 use thalweg_wire::Protocol;
 use tokio::sync::watch;
 
+use super::event::NoEvent;
 use super::frames::{Frame, FrameKey};
 use super::interruptions::Interruptions;
 use super::subscriptions::{Key, Ticket, TooSoon};
@@ -36,6 +37,8 @@ use crate::stream::Stream;
 const LASTS: Duration = Duration::from_secs(SUBSCRIPTION_SECONDS);
 /// After so long without an event comes an empty one. Source: facts/aws-apis.md 2.9; Java's read timeout is 10 s.
 const EVENT_EVERY: Duration = Duration::from_secs(5);
+/// How soon to ask again for room for an event.
+const ROOM_EVERY: Duration = Duration::from_millis(100);
 /// Sequence numbers have whole seconds.
 const NUMBERS_APART: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,7 @@ pub(crate) struct Beginning<'a> {
     pub(crate) shard: &'a Shard,
     pub(crate) position: Offset,
     pub(crate) protocol: Protocol,
+    pub(crate) room: &'a Arc<dyn Room>,
 }
 
 struct Subscription {
@@ -53,6 +57,7 @@ struct Subscription {
     key: Key,
     ticket: Ticket,
     protocol: Protocol,
+    room: Arc<dyn Room>,
     shard: Shard,
     /// The first record that was not sent.
     position: Offset,
@@ -88,7 +93,7 @@ enum Step {
 /// # Errors
 /// ResourceInUse within five seconds after another one was begun; ResourceNotFound when the stream is gone.
 pub(crate) fn begin(streams: Arc<Streams>, beginning: &Beginning<'_>) -> Result<EventStream, Failure> {
-    let Beginning { stream, consumer, shard, position, protocol } = *beginning;
+    let Beginning { stream, consumer, shard, position, protocol, room } = *beginning;
     let gone = || shard_not_found(&streams, stream, shard.index);
     let tail = streams.journal.watch(stream.key(shard.index)).map_err(|_| gone())?;
     let snapshots = streams.registry.entry(stream.id).ok_or_else(gone)?.subscribe();
@@ -107,6 +112,7 @@ pub(crate) fn begin(streams: Arc<Streams>, beginning: &Beginning<'_>) -> Result<
         key,
         ticket,
         protocol,
+        room: Arc::clone(room),
         shard: *shard,
         position,
         ends_at: now + LASTS,
@@ -179,10 +185,19 @@ impl Subscription {
         if tail.deleted {
             return Step::End(Some(self.shard_gone()));
         }
+        let (mut look_again, mut millis_behind) = (self.ends_at, 0);
         if self.position < tail.next {
             let key = FrameKey { shard: self.key.shard, from: self.position, protocol: self.protocol };
-            match frame(&self.streams, &stream, &self.shard, key, tail.trimmed, now).await {
-                Err(failure) => return Step::End(Some(event::exception(&failure, self.protocol))),
+            match frame(&self.streams, &stream, &self.shard, key, tail.trimmed, now, &*self.room).await {
+                Err(NoEvent::Failed(failure)) => {
+                    return Step::End(Some(event::exception(&failure, self.protocol)));
+                }
+                Err(NoEvent::NoRoom) => {
+                    // Others' clients do not take what they are sent. What is kept may be in the way, too.
+                    self.streams.fan_out.frames.clear();
+                    look_again = now + ROOM_EVERY;
+                    millis_behind = (self.streams.now().as_millis() - tail.last_arrival.as_millis()).max(1);
+                }
                 Ok(frame) if frame.next > self.position => {
                     self.position = frame.next;
                     return Step::Send(frame.bytes);
@@ -200,9 +215,9 @@ impl Subscription {
             self.streams.fan_out.frames.expire(now);
             // Later than the last record, or it would have that one's number.
             let at = self.streams.now().max(tail.last_arrival.plus(NUMBERS_APART));
-            return Step::Send(event::empty(&self.shard, self.position, at, self.protocol));
+            return Step::Send(event::empty(&self.shard, self.position, at, millis_behind, self.protocol));
         }
-        Step::Wait(self.event_due.min(self.ends_at))
+        Step::Wait(self.event_due.min(self.ends_at).min(look_again))
     }
 
     fn displaced(&self) -> Bytes {
@@ -256,14 +271,15 @@ async fn frame(
     key: FrameKey,
     trimmed: Offset,
     now: Duration,
-) -> Result<Frame, Failure> {
+    room: &dyn Room,
+) -> Result<Frame, NoEvent> {
     // A shard's records are trimmed and grow too old in their order: where the oldest is there, all are.
     let is_whole = |frame: &Frame| {
         frame.oldest.is_none_or(|(first, arrival)| {
             first >= trimmed && arrival >= stream.horizon(streams.expiry_now())
         })
     };
-    let make = event::records(streams, stream, shard, key.from, key.protocol);
+    let make = event::records(streams, stream, shard, key.from, key.protocol, room);
     streams.fan_out.frames.get(key, now, is_whole, make).await
 }
 

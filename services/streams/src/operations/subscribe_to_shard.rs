@@ -44,7 +44,7 @@ pub(crate) async fn run(
         return Err(errors::subscribe_rate_exceeded(consumer.name.as_str(), index, name, account));
     }
     let position = read::offset(streams, &stream, shard, start).await?;
-    let beginning =
-        Beginning { stream: &stream, consumer: &consumer, shard, position, protocol: call.protocol };
+    let (protocol, room) = (call.protocol, &call.room);
+    let beginning = Beginning { stream: &stream, consumer: &consumer, shard, position, protocol, room };
     fan_out::begin(streams.arc(), &beginning)
 }

@@ -1,21 +1,22 @@
 //! SubscribeToShard: what is refused, what is pushed, and how it ends. Time is moved by hand.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use thalweg_api::kinesis::Kinesis;
-use thalweg_api::{Call, EventStream};
-use thalweg_model::kinesis::{StartingPosition, SubscribeToShardInput};
+use thalweg_api::{Call, EventRoom, EventStream, Room};
+use thalweg_model::kinesis::{PutRecordInput, StartingPosition, SubscribeToShardInput};
 use thalweg_shape::{Failure, Value};
 use thalweg_system::Clock;
 use thalweg_types::{ShardIndex, Timestamp};
 use thalweg_wire::{Protocol, event_stream};
 
-use crate::calls::{From, entry, parse};
+use crate::calls::{From, LAST, entry, parse};
 use crate::clock::{decrease, increase};
 use crate::watched::watched_world;
-use crate::world::{ACCOUNT, START, World, arn, assert_failure, hours, yield_often};
+use crate::world::{ACCOUNT, START, World, arn, assert_failure, call, hours, yield_often};
 
 const INVALID: &str = "InvalidArgumentException";
 const NOT_FOUND: &str = "ResourceNotFoundException";
@@ -135,6 +136,17 @@ impl World {
         from: From,
         dry_run: Option<bool>,
     ) -> Result<Session, Failure> {
+        self.try_subscribe_by(Call::unlimited("test", protocol), consumer, shard, from, dry_run).await
+    }
+
+    async fn try_subscribe_by(
+        &self,
+        call: Call,
+        consumer: &str,
+        shard: &str,
+        from: From,
+        dry_run: Option<bool>,
+    ) -> Result<Session, Failure> {
         let input = SubscribeToShardInput {
             consumer_arn: consumer.to_owned(),
             dry_run,
@@ -146,9 +158,8 @@ impl World {
             },
             stream_id: None,
         };
-        let call = Call::unlimited("test", protocol);
         let stream = self.streams.subscribe_to_shard(&call, input).await?;
-        Ok(Session { stream, protocol })
+        Ok(Session { stream, protocol: call.protocol })
     }
 
     async fn try_subscribe(&self, consumer: &str, shard: &str, from: From) -> Result<Session, Failure> {
@@ -242,6 +253,53 @@ async fn a_reader_that_catches_up_gets_bounded_events() {
         }
     }
     session.expect_nothing();
+}
+
+/// Room for one event.
+#[derive(Default)]
+struct OneEvent(Arc<()>);
+
+impl Room for OneEvent {
+    fn answer_bytes_max(&self) -> usize {
+        usize::MAX
+    }
+
+    fn hold_event(&self, _bytes: usize) -> Option<EventRoom> {
+        (Arc::strong_count(&self.0) == 1).then(|| Box::new(Arc::clone(&self.0)) as EventRoom)
+    }
+}
+
+#[tokio::test]
+async fn an_event_waits_until_there_is_room_for_it() {
+    let (world, consumer) = World::with_consumer(2).await;
+    for hash_key in ["0", LAST] {
+        let record = PutRecordInput {
+            stream_name: Some("orders".to_owned()),
+            partition_key: Some("k".to_owned()),
+            explicit_hash_key: Some(hash_key.to_owned()),
+            data: b"a".to_vec().into(),
+            ..PutRecordInput::default()
+        };
+        world.streams.put_record(&call(), record).await.expect("taken");
+    }
+    let room: Arc<dyn Room> = Arc::new(OneEvent::default());
+    let mut sessions = Vec::new();
+    for shard in ["shardId-0", "shardId-1"] {
+        let call = Call { room: Arc::clone(&room), ..call() };
+        let session = world.try_subscribe_by(call, &consumer, shard, From::HORIZON, None).await;
+        let mut session = session.expect("it can be read");
+        assert_eq!(session.now(), Some(Event::Begun));
+        sessions.push(session);
+    }
+    let Poll::Ready(Some(unread)) = sessions[0].poll_bytes() else { panic!("there is room") };
+    sessions[1].expect_nothing();
+    world.clock.advance(Duration::from_secs(5));
+    let Some(Event::Records { data, behind, .. }) = sessions[1].now() else { panic!("it is alive") };
+    assert_eq!((data.len(), behind), (0, 5_000), "nothing comes, and there is something");
+    sessions[1].expect_nothing();
+    drop(unread);
+    world.clock.advance(Duration::from_millis(100));
+    sessions[1].expect_data(&["a"]);
 }
 
 #[tokio::test]

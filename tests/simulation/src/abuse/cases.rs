@@ -33,6 +33,8 @@ const BATCHES: usize = 256 * MIB;
 const BODIES: usize = 256 * MIB;
 /// `answers_bytes_max` of the gateway, and the answers in the making: `PAGES_MAX` times 23.4 MiB.
 const ANSWERS: usize = 256 * MIB + 188 * MIB;
+/// `events_bytes_max` of the gateway.
+const EVENTS: usize = 256 * MIB;
 /// What the allocator keeps of small pieces that were given back to it.
 const ALLOCATOR: usize = 96 * MIB;
 /// Less than the files and a few connections need together.
@@ -109,6 +111,10 @@ pub(super) const CASES: &[Case] = &[
         .with_puts(),
     case("subscribers-http2", STORE + 80 * MIB, 10, |scene| Box::pin(unread::subscribers_http2(scene)))
         .with_puts(),
+    case("subscribers-apart", STORE + BATCHES + EVENTS, 15, |scene| {
+        Box::pin(unread::subscribers_apart(scene))
+    })
+    .with_puts(),
     case("bodies-http1", STORE + BATCHES + BODIES + read_buffers(60), 10, |scene| {
         Box::pin(bodies::http1(scene))
     })

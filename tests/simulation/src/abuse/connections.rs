@@ -96,7 +96,7 @@ pub(super) async fn above_the_descriptors(scene: Arc<Scene>) {
 
 /// Connections that are reset: in the middle of a request, and of a subscription.
 pub(super) async fn resets(scene: Arc<Scene>) {
-    let consumers = register_consumers(&scene, 4).await;
+    let consumers = register_consumers(&scene, "abuse", 4).await;
     scene
         .run_each(16, |scene, number| {
             let consumer = consumers[number % consumers.len()].clone();

@@ -181,5 +181,6 @@ fn server(case: &Case, abused: &Abused, data: &TempDir, address: std::net::Socke
     };
     command.args(["--undrained-bytes", "64MiB", "--tail-cache", "16MiB", "--chunk-cache", "16MiB"]);
     command.args(["--create-stream", "neighbour:1", "--create-stream", "abuse:4"]);
+    command.arg("--create-stream").arg(format!("apart:{}", unread::SHARDS_APART));
     command
 }

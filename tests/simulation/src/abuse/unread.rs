@@ -16,6 +16,8 @@ const RECORD_BYTES: usize = 1_048_000;
 /// Consumers that a stream may have.
 pub(super) const CONSUMERS: usize = 20;
 const SHARDS: usize = 4;
+/// Shards of the stream in which no two subscriptions stand at the same place.
+pub(super) const SHARDS_APART: usize = 32;
 /// Requests on a connection.
 const PIPELINED: usize = 8;
 
@@ -68,7 +70,7 @@ pub(super) async fn small_answers_http2(scene: Arc<Scene>) {
 
 /// Subscriptions over HTTP/1.1, while there is much to deliver.
 pub(super) async fn subscribers_http1(scene: Arc<Scene>) {
-    let consumers = register_consumers(&scene, CONSUMERS).await;
+    let consumers = register_consumers(&scene, "abuse", CONSUMERS).await;
     scene
         .run_each(CONSUMERS * SHARDS + 1, |scene, number| {
             let subscribe = subscription(&consumers, number);
@@ -84,7 +86,7 @@ pub(super) async fn subscribers_http1(scene: Arc<Scene>) {
 
 /// Subscriptions over HTTP/2, all of a consumer's on one connection with the window that the standard gives.
 pub(super) async fn subscribers_http2(scene: Arc<Scene>) {
-    let consumers = register_consumers(&scene, CONSUMERS).await;
+    let consumers = register_consumers(&scene, "abuse", CONSUMERS).await;
     scene
         .run_each(CONSUMERS + 1, |scene, number| {
             let subscriptions: Vec<Value> =
@@ -103,6 +105,52 @@ pub(super) async fn subscribers_http2(scene: Arc<Scene>) {
         .await;
 }
 
+/// Subscriptions that all stand at another place, so that each has an event of a megabyte for itself, over HTTP/2 to clients
+/// that give no window, or just a byte for each stream.
+pub(super) async fn subscribers_apart(scene: Arc<Scene>) {
+    let consumers = register_consumers(&scene, "apart", CONSUMERS).await;
+    let shards = scene.count(SHARDS, SHARDS_APART);
+    let mut numbers = Vec::new();
+    for shard in 0..shards {
+        numbers.push(fill(&scene, shard).await);
+    }
+    scene
+        .run_each(CONSUMERS, |scene, number| {
+            let subscriptions: Vec<Value> = (0..shards)
+                .map(|shard| {
+                    json!({
+                        "ConsumerARN": consumers[number],
+                        "ShardId": format!("shardId-{shard:012}"),
+                        "StartingPosition":
+                            {"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": numbers[shard][number]},
+                    })
+                })
+                .collect();
+            async move {
+                let window = number as u32 % 2;
+                let mut wire = Wire::open(&scene, &[(frames::INITIAL_WINDOW_SIZE, window)]).await;
+                for (stream, subscribe) in frames::stream_ids().zip(&subscriptions) {
+                    wire.request(stream, "SubscribeToShard", subscribe.to_string().as_bytes()).await;
+                }
+                hold(wire).await;
+            }
+        })
+        .await;
+}
+
+/// Puts a record for each consumer into a shard of the stream `apart`; answers their numbers.
+async fn fill(scene: &Scene, shard: usize) -> Vec<String> {
+    let hash = (u128::MAX / SHARDS_APART as u128 * shard as u128 + u128::MAX / 100).to_string();
+    let data = base64_simd::STANDARD.encode_to_string(vec![b'a'; RECORD_BYTES]);
+    let mut numbers = Vec::new();
+    for _ in 0..CONSUMERS {
+        let body = json!({"StreamName": "apart", "PartitionKey": "a", "ExplicitHashKey": hash, "Data": data});
+        let answer = scene.must("PutRecord", &body).await;
+        numbers.push(answer["SequenceNumber"].as_str().expect("a number").to_owned());
+    }
+    numbers
+}
+
 /// The subscription of this number, if there is one.
 fn subscription(consumers: &[String], number: usize) -> Option<Value> {
     let consumer = consumers.get(number / SHARDS)?;
@@ -113,9 +161,9 @@ fn subscription(consumers: &[String], number: usize) -> Option<Value> {
     }))
 }
 
-/// Registers consumers of the abusers' stream; answers their ARNs.
-pub(super) async fn register_consumers(scene: &Scene, count: usize) -> Vec<String> {
-    let described = scene.must("DescribeStreamSummary", &json!({"StreamName": "abuse"})).await;
+/// Registers consumers of one of the abusers' streams; answers their ARNs.
+pub(super) async fn register_consumers(scene: &Scene, stream: &str, count: usize) -> Vec<String> {
+    let described = scene.must("DescribeStreamSummary", &json!({"StreamName": stream})).await;
     let stream = &described["StreamDescriptionSummary"]["StreamARN"];
     let mut consumers = Vec::new();
     for number in 0..count {
