@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Settings;
 use crate::budget::Outgoing;
-use crate::settings::{ANSWER_PROGRESS_BYTES, CROWDED_HASTE, TURN_BYTES_MAX};
+use crate::settings::{ANSWER_BYTES_COUNTED, ANSWER_PROGRESS_BYTES, CROWDED_HASTE, TURN_BYTES_MAX};
 
 /// What a connection has done so far. Written by the stream and the requests, read by the watch.
 #[derive(Debug, Default)]
@@ -180,8 +180,15 @@ struct Taking {
 
 impl Taking {
     /// Whether too little was taken for as long as `timeout`, or a part of it in haste: then as much as takes all of it away
-    /// within `timeout`. What else is written is no progress: answers to pings.
-    fn is_too_slow(&mut self, seen: Seen, now: Duration, timeout: Duration, haste: u32) -> bool {
+    /// within `timeout`. What else is written is no progress: answers to pings. Time counts from `not_before` on.
+    fn is_too_slow(
+        &mut self,
+        seen: Seen,
+        now: Duration,
+        timeout: Duration,
+        haste: u32,
+        not_before: Duration,
+    ) -> bool {
         if seen.unread_bytes == 0 {
             self.since = None;
             return false;
@@ -193,7 +200,7 @@ impl Taking {
             self.since = None;
             return false;
         }
-        now.saturating_sub(since) >= timeout / haste
+        now.saturating_sub(since.max(not_before)) >= timeout / haste
     }
 }
 
@@ -227,6 +234,8 @@ pub(crate) struct Watch {
     large: Taking,
     small: Taking,
     events: Taking,
+    /// Since when events must be taken in haste.
+    hasty_since: Option<Duration>,
     finishing_since: Option<Duration>,
     before: Snapshot,
 }
@@ -246,6 +255,7 @@ impl Watch {
             large: Taking::default(),
             small: Taking::default(),
             events: Taking::default(),
+            hasty_since: None,
             finishing_since: None,
             before: Snapshot::default(),
         }
@@ -273,10 +283,17 @@ impl Watch {
     fn judge(&mut self, seen: Snapshot, now: Duration, crowded: Crowded) -> Verdict {
         // In HTTP/2 nothing is blocked where only a window is closed. Haste only makes room where what is unread is counted.
         let haste = |is_crowded| if is_crowded { CROWDED_HASTE } else { 1 };
-        let event_timeout = if crowded.events { self.write_timeout } else { self.event_timeout };
-        let large_slow = self.large.is_too_slow(seen.large, now, self.write_timeout, haste(crowded.answers));
-        let small_slow = self.small.is_too_slow(seen.small, now, self.write_timeout, 1);
-        let events_slow = self.events.is_too_slow(seen.events, now, event_timeout, haste(crowded.events));
+        let answers_haste = haste(crowded.answers);
+        let large_slow =
+            self.large.is_too_slow(seen.large, now, self.write_timeout, answers_haste, Duration::ZERO);
+        let small_slow = self.small.is_too_slow(seen.small, now, self.write_timeout, 1, Duration::ZERO);
+        // A consumer may have stood still before it was crowded: it is given the time to take what it has.
+        let is_hasty = crowded.events && seen.events.unread_bytes >= ANSWER_BYTES_COUNTED as u64;
+        self.hasty_since = is_hasty.then(|| self.hasty_since.unwrap_or(now));
+        let event_timeout = if is_hasty { self.write_timeout } else { self.event_timeout };
+        let not_before = self.hasty_since.unwrap_or_default();
+        let events_slow =
+            self.events.is_too_slow(seen.events, now, event_timeout, haste(is_hasty), not_before);
         if large_slow || small_slow || events_slow {
             return Verdict::Drop("the client does not take its answers");
         }
@@ -448,10 +465,15 @@ mod tests {
 
     #[test]
     fn events_may_wait_as_long_as_a_subscription_lasts_unless_it_is_crowded() {
-        for (crowded_from, dropped_at) in [(None, 400), (Some(250), 250), (Some(100), 102)] {
+        for (bytes, crowded_from, dropped_at) in [
+            (100_000, None, 400),
+            (100_000, Some(250), 252),
+            (100_000, Some(100), 102),
+            (100, Some(100), 400),
+        ] {
             let (mut watch, activity) = (watch(), Arc::new(Activity::default()));
             let subscription = activity.begin();
-            let _event = subscription.unread(100_000, Part::Event);
+            let _event = subscription.unread(bytes, Part::Event);
             let looks = (100..).find(|second| {
                 let events = crowded_from.is_some_and(|from| *second >= from);
                 let crowded = Crowded { answers: true, events };

@@ -63,9 +63,11 @@ impl Room for Outgoing {
         (left / 4).max(ANSWER_BYTES_LARGE)
     }
 
+    /// Large ones leave a quarter of it to small ones.
     fn hold_event(&self, bytes: usize) -> Option<EventRoom> {
         let mut share = self.events.share();
-        share.take(bytes).ok()?;
+        let taken = if bytes < ANSWER_BYTES_LARGE { share.take(bytes) } else { share.take_for_long(bytes) };
+        taken.ok()?;
         Some(Box::new(share))
     }
 }
@@ -163,6 +165,14 @@ mod tests {
         assert_eq!((room.answers.taken(), room.events.taken()), (0, 1000));
         drop((first, second));
         assert_eq!(room.events.taken(), 0);
+    }
+
+    #[test]
+    fn large_events_leave_room_to_small_ones() {
+        let room = Outgoing { answers: Budget::new(0), events: Budget::new(4 * ANSWER_BYTES_LARGE) };
+        let _large = room.hold_event(3 * ANSWER_BYTES_LARGE).expect("there is room");
+        assert!(room.hold_event(ANSWER_BYTES_LARGE).is_none());
+        assert!(room.hold_event(ANSWER_BYTES_LARGE - 1).is_some());
     }
 
     fn outgoing() -> Outgoing {

@@ -23,6 +23,10 @@ const BYTES_MAX: usize = 1 << 20;
 const RECORDS_MAX: u32 = 10_000;
 /// Held while records are read whose event is not made yet: what one of [`BYTES_MAX`] takes, encoded.
 const UNKNOWN_BYTES: usize = 2 * BYTES_MAX;
+/// Data and keys in an event where there is no room for a large one.
+const SMALL_BYTES_MAX: usize = 64 << 10;
+/// What such an event takes, encoded.
+const SMALL_UNKNOWN_BYTES: usize = 2 * SMALL_BYTES_MAX;
 /// The event's name in the model.
 const EVENT: &str = "SubscribeToShardEvent";
 
@@ -31,8 +35,8 @@ const EVENT: &str = "SubscribeToShardEvent";
 pub(super) enum NoEvent {
     /// The records cannot be had.
     Failed(Failure),
-    /// There is no room for it at this moment.
-    NoRoom,
+    /// There is no room for it at this moment; it takes so much, or less.
+    NoRoom(usize),
 }
 
 /// An event's bytes, for as long as somebody has them.
@@ -47,7 +51,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// The event with the records from `from` on.
+/// The event with the records from `from` on, which may take `needed` bytes or more.
 ///
 /// # Errors
 /// [`NoEvent`]: ResourceNotFound when the stream is gone, InternalFailure when it cannot be read.
@@ -58,9 +62,18 @@ pub(super) async fn records(
     from: Offset,
     protocol: Protocol,
     room: &dyn Room,
+    needed: usize,
 ) -> Result<Frame, NoEvent> {
-    let reserved = room.hold_event(UNKNOWN_BYTES).ok_or(NoEvent::NoRoom)?;
-    let page = read::page(streams, stream, shard.index, from, RECORDS_MAX, BYTES_MAX).await;
+    let large = needed.max(UNKNOWN_BYTES);
+    let (reserved_bytes, bytes_max, reserved) = match room.hold_event(large) {
+        Some(reserved) => (large, BYTES_MAX, reserved),
+        None if needed > SMALL_UNKNOWN_BYTES => return Err(NoEvent::NoRoom(needed)),
+        None => {
+            let reserved = room.hold_event(SMALL_UNKNOWN_BYTES).ok_or(NoEvent::NoRoom(needed))?;
+            (SMALL_UNKNOWN_BYTES, SMALL_BYTES_MAX, reserved)
+        }
+    };
+    let page = read::page(streams, stream, shard.index, from, RECORDS_MAX, bytes_max).await;
     let page = page.map_err(NoEvent::Failed)?;
     let continuation = match page.runs.last() {
         Some(run) => shard.sequence_number(run.end() - 1, run.arrival),
@@ -70,11 +83,15 @@ pub(super) async fn records(
     let frame = OpenFrame::event(&mut out, protocol, EVENT);
     let mut writer = RecordsWriter::open(&mut out, protocol, page.count(), page.content_bytes());
     // It has its capacity now, and nothing was written there.
-    drop(reserved);
-    let held = room.hold_event(out.capacity()).ok_or(NoEvent::NoRoom)?;
+    if out.capacity() > reserved_bytes && room.hold_event(out.capacity()).is_none() {
+        return Err(NoEvent::NoRoom(out.capacity()));
+    }
     read::write_records(&mut writer, &mut out, shard, &page);
     writer.close_event(&mut out, Some(continuation), page.millis_behind, &[]);
     frame.close(&mut out);
+    // Only now: keys of control characters take several times the room that they were given.
+    drop(reserved);
+    let held = room.hold_event(out.capacity()).ok_or(NoEvent::NoRoom(out.capacity()))?;
     let behind = Duration::from_millis(page.millis_behind.unsigned_abs());
     let oldest = page.runs.first().map(|run| (run.first, run.arrival));
     let bytes = Bytes::from_owner(Held { bytes: out, _room: held });

@@ -67,6 +67,8 @@ struct State {
     ages: VecDeque<(FrameKey, u64)>,
     bytes: usize,
     next_id: u64,
+    /// When those that nobody sent were dropped.
+    gave_way_at: Duration,
 }
 
 struct Slot {
@@ -120,6 +122,25 @@ impl Frames {
         let mut state = self.lock();
         // Those that are being made must not be taken for others of their place.
         *state = State { next_id: state.next_id, ..State::default() };
+    }
+
+    /// Drops frames that nobody sends at this moment: there is no room for others. At most once in `pause`.
+    pub(crate) fn give_way(&self, now: Duration, pause: Duration) {
+        let mut state = self.lock();
+        if now < state.gave_way_at + pause {
+            return;
+        }
+        state.gave_way_at = now;
+        let is_kept_only = |slot: &Slot| slot.frame.get().is_some_and(|frame| frame.bytes.is_unique());
+        let idle: Vec<(FrameKey, u64)> = state
+            .slots
+            .iter()
+            .filter(|(_, slot)| is_kept_only(slot))
+            .map(|(key, slot)| (*key, slot.id))
+            .collect();
+        for (key, id) in idle {
+            state.forget(key, id);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -295,6 +316,25 @@ mod tests {
         assert_eq!(own.expect("made").bytes, "own");
         frames.expire(FRESH);
         assert_eq!(kept(&frames), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn only_frames_that_nobody_sends_give_way() {
+        let frames = Frames::new(1_000);
+        let pause = Duration::from_millis(100);
+        let make = |from: Offset| async move {
+            let bytes = vec![0; 10].into();
+            Ok::<_, ()>(Frame { bytes, next: from + 1, oldest: None, behind: Duration::ZERO })
+        };
+        let sent = frames.get(key(5), pause, |_| true, make(5)).await.expect("made");
+        drop(frames.get(key(6), pause, |_| true, make(6)).await);
+        frames.give_way(pause, pause);
+        assert_eq!(frames.lock().slots.keys().map(|key| key.from).collect::<Vec<_>>(), [5]);
+        drop(sent);
+        frames.give_way(pause * 2 - Duration::from_nanos(1), pause);
+        assert_eq!(frames.lock().bytes, 10, "not so soon again");
+        frames.give_way(pause * 2, pause);
+        assert_eq!(frames.lock().bytes, 0);
     }
 
     #[tokio::test]

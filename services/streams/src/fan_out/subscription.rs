@@ -16,6 +16,7 @@ use bytes::Bytes;
 use thalweg_api::{EventStream, Room};
 use thalweg_journal::TailWatch;
 use thalweg_shape::Failure;
+use thalweg_system::Clock;
 use thalweg_types::limits::SUBSCRIPTION_SECONDS;
 use thalweg_types::{Offset, ShardIndex};
 use thalweg_wire::Protocol;
@@ -61,6 +62,10 @@ struct Subscription {
     shard: Shard,
     /// The first record that was not sent.
     position: Offset,
+    /// What the last event with records said of how far behind it is.
+    behind: Duration,
+    /// What the next event takes for which there was no room, if that is known.
+    needed: usize,
     ends_at: Duration,
     event_due: Duration,
     phase: Phase,
@@ -84,8 +89,11 @@ enum Step {
     Send(Bytes),
     /// Send this, if anything, and nothing more.
     End(Option<Bytes>),
-    /// There is nothing to send before this.
-    Wait(Duration),
+    /// There is nothing to send before this; or nothing before there is room.
+    Wait {
+        until: Duration,
+        lacks_room: bool,
+    },
 }
 
 /// Begins a subscription, which may take another one over.
@@ -115,6 +123,8 @@ pub(crate) fn begin(streams: Arc<Streams>, beginning: &Beginning<'_>) -> Result<
         room: Arc::clone(room),
         shard: *shard,
         position,
+        behind: Duration::ZERO,
+        needed: 0,
         ends_at: now + LASTS,
         event_due: now + EVENT_EVERY,
         phase: Phase::Begun,
@@ -151,12 +161,14 @@ impl Subscription {
                     self.phase = Phase::Over;
                     return last;
                 }
-                Step::Wait(until) => {
+                Step::Wait { until, lacks_room } => {
+                    let again = ask_again(&*self.streams.clock, lacks_room);
                     // Whatever happens, the next step looks at all of it again.
                     let deleted = tokio::select! {
                         biased;
                         tail = self.tail.changed() => tail.deleted,
                         () = self.interruptions.next(now, until) => false,
+                        () = again => false,
                     };
                     if deleted {
                         self.phase = Phase::Over;
@@ -185,21 +197,33 @@ impl Subscription {
         if tail.deleted {
             return Step::End(Some(self.shard_gone()));
         }
-        let (mut look_again, mut millis_behind) = (self.ends_at, 0);
+        let (mut lacks_room, mut millis_behind) = (false, 0);
         if self.position < tail.next {
             let key = FrameKey { shard: self.key.shard, from: self.position, protocol: self.protocol };
-            match frame(&self.streams, &stream, &self.shard, key, tail.trimmed, now, &*self.room).await {
+            match frame(
+                &self.streams,
+                &stream,
+                &self.shard,
+                key,
+                tail.trimmed,
+                now,
+                (&*self.room, self.needed),
+            )
+            .await
+            {
                 Err(NoEvent::Failed(failure)) => {
                     return Step::End(Some(event::exception(&failure, self.protocol)));
                 }
-                Err(NoEvent::NoRoom) => {
+                Err(NoEvent::NoRoom(needed)) => {
                     // Others' clients do not take what they are sent. What is kept may be in the way, too.
-                    self.streams.fan_out.frames.clear();
-                    look_again = now + ROOM_EVERY;
-                    millis_behind = (self.streams.now().as_millis() - tail.last_arrival.as_millis()).max(1);
+                    self.streams.fan_out.frames.give_way(now, ROOM_EVERY);
+                    (lacks_room, self.needed) = (true, needed);
+                    let newest = self.streams.now().as_millis() - tail.last_arrival.as_millis();
+                    let behind = i64::try_from(self.behind.as_millis()).unwrap_or(i64::MAX);
+                    millis_behind = newest.max(behind).max(1);
                 }
                 Ok(frame) if frame.next > self.position => {
-                    self.position = frame.next;
+                    (self.position, self.behind, self.needed) = (frame.next, frame.behind, 0);
                     return Step::Send(frame.bytes);
                 }
                 // The journal has them and does not give them yet: as if they were not there.
@@ -217,7 +241,7 @@ impl Subscription {
             let at = self.streams.now().max(tail.last_arrival.plus(NUMBERS_APART));
             return Step::Send(event::empty(&self.shard, self.position, at, millis_behind, self.protocol));
         }
-        Step::Wait(self.event_due.min(self.ends_at).min(look_again))
+        Step::Wait { until: self.event_due.min(self.ends_at), lacks_room }
     }
 
     fn displaced(&self) -> Bytes {
@@ -263,6 +287,14 @@ impl Drop for Subscription {
     }
 }
 
+/// Completes when it is time to ask for room again; never where there is some.
+async fn ask_again(clock: &dyn Clock, lacks_room: bool) {
+    match lacks_room {
+        true => clock.sleep(ROOM_EVERY).await,
+        false => std::future::pending().await,
+    }
+}
+
 /// The event at a place, encoded; by another subscription, if one stands there too.
 async fn frame(
     streams: &Streams,
@@ -271,7 +303,7 @@ async fn frame(
     key: FrameKey,
     trimmed: Offset,
     now: Duration,
-    room: &dyn Room,
+    room: (&dyn Room, usize),
 ) -> Result<Frame, NoEvent> {
     // A shard's records are trimmed and grow too old in their order: where the oldest is there, all are.
     let is_whole = |frame: &Frame| {
@@ -279,7 +311,7 @@ async fn frame(
             first >= trimmed && arrival >= stream.horizon(streams.expiry_now())
         })
     };
-    let make = event::records(streams, stream, shard, key.from, key.protocol, room);
+    let make = event::records(streams, stream, shard, key.from, key.protocol, room.0, room.1);
     streams.fan_out.frames.get(key, now, is_whole, make).await
 }
 
