@@ -111,10 +111,8 @@ pub(super) const CASES: &[Case] = &[
         .with_puts(),
     case("subscribers-http2", STORE + 80 * MIB, 10, |scene| Box::pin(unread::subscribers_http2(scene)))
         .with_puts(),
-    case("subscribers-apart", STORE + BATCHES + EVENTS, 15, |scene| {
-        Box::pin(unread::subscribers_apart(scene))
-    })
-    .with_puts(),
+    case("subscribers-apart", STORE + EVENTS, 15, |scene| Box::pin(unread::subscribers_apart(scene)))
+        .with_puts(),
     case("bodies-http1", STORE + BATCHES + BODIES + read_buffers(60), 10, |scene| {
         Box::pin(bodies::http1(scene))
     })
