@@ -72,6 +72,8 @@ var (
 	wire          = &wireLog{next: awshttp.NewBuildableClient(), seen: map[string]bool{}}
 	outMu         sync.Mutex
 	subscriptions = map[string]*kinesis.SubscribeToShardEventStream{}
+	// Those that were closed by us.
+	unsubscribed sync.Map
 )
 
 func send(m message) {
@@ -249,7 +251,9 @@ func subscribe(name string, raw json.RawMessage) error {
 				send(message{"subscription": name, "broken": fmt.Sprintf("unknown event %T", event)})
 			}
 		}
-		if err := stream.Err(); err != nil {
+		// What its reader meets when we close the connection under it is no failure of the server.
+		_, ours := unsubscribed.Load(stream)
+		if err := stream.Err(); err != nil && !ours {
 			m := failure(err)
 			m["subscription"] = name
 			send(m)
@@ -266,8 +270,9 @@ func handle(r request) (any, error) {
 	case r.About:
 		return message{"client": "AWS SDK for Go v2", "version": aws.SDKVersion, "wire": wire.list()}, nil
 	case r.Unsubscribe != "":
-		// Its error may be what its own reader met because the connection was closed under it.
-		_ = subscriptions[r.Unsubscribe].Close()
+		stream := subscriptions[r.Unsubscribe]
+		unsubscribed.Store(stream, true)
+		_ = stream.Close()
 		return nothing, nil
 	case r.Call != "":
 		return call(r.Call, r.In)
